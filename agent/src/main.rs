@@ -1,0 +1,2 @@
+//! fintail.
+fn main() {}
