@@ -1,1 +1,7 @@
-//! Agent.
+//! fintail: tails container logs, redacts what may not leave the node, delivers to Elasticsearch or OpenSearch.
+
+pub mod admin;
+pub mod deliver;
+pub mod pipeline;
+pub mod runtime;
+pub mod source;

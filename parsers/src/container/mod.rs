@@ -1,1 +1,3 @@
-//! To come.
+//! Container log formats.
+
+pub mod cri;

@@ -1,0 +1,3 @@
+//! What the outside sees of a running agent: metrics, health, own log. It must not know event data.
+
+pub mod metrics;

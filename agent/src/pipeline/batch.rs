@@ -1,0 +1,156 @@
+//! `Batch<Raw>` and `Batch<Clean>`: the events of one turn of a shard, one owner from reading to encoding.
+//! It must not know file formats, redaction rules or HTTP. `Debug` prints lengths only.
+//!
+//! A path around redaction does not compile: everything after `redact` takes `Batch<Clean>`, and only
+//! `redact` can make the [`Proof`](super::redact::Proof) that turns one into the other.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use fintail_parsers::Span;
+
+use super::record::{Field, Record};
+use super::redact::Proof;
+use crate::deliver::ack::Ack;
+use crate::source::tail::identity::IdPrefix;
+
+/// Not yet redacted.
+#[derive(Debug)]
+pub enum Raw {}
+/// Redacted: what may leave the shard.
+#[derive(Debug)]
+pub enum Clean {}
+
+/// Where the records of one piece of a file came from.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkInfo {
+    /// First 16 characters of the `_id` of each event that begins in this generation.
+    pub id_prefix: IdPrefix,
+    /// When the bytes were read, ns since 1970 (`event.created`).
+    pub read_at_ns: i64,
+    /// These bytes may have been sent by an earlier life of the agent: look up before sending when the write
+    /// index changed.
+    pub replay: bool,
+}
+
+/// A stretch of the text that is to be written as something else (the raw bytes there are overwritten).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// The stretch of `text`.
+    pub at: Span,
+    /// What to write: a stretch of `replacement_text`.
+    pub with: Span,
+}
+
+/// One redaction of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Index of the record.
+    pub record: u32,
+    /// The rule, an index into the rule table.
+    pub rule: u16,
+}
+
+/// The parts of a batch; plain data.
+#[derive(Default)]
+pub struct Parts {
+    /// Bodies of all records, in their order, each followed by `\n`.
+    pub text: Vec<u8>,
+    /// The events.
+    pub records: Vec<Record>,
+    /// JSON members of the records.
+    pub fields: Vec<Field>,
+    /// Origin of the records.
+    pub chunks: Vec<ChunkInfo>,
+    /// Spans of files that are done when this batch's documents are answered.
+    pub acks: Vec<Ack>,
+    /// `(record, bytes cut)`, ascending.
+    pub truncated: Vec<(u32, u64)>,
+    /// Ascending by `at.start`, not overlapping; filled by `redact`.
+    pub replacements: Vec<Replacement>,
+    /// What replacements write.
+    pub replacement_text: Vec<u8>,
+    /// Redactions by record, ascending, each rule once a record.
+    pub hits: Vec<Hit>,
+}
+
+/// The events of one turn.
+pub struct Batch<S> {
+    parts: Parts,
+    state: PhantomData<S>,
+}
+
+impl<S> Batch<S> {
+    /// The events.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.parts.records
+    }
+    /// True where there is neither an event nor a span to acknowledge.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.records.is_empty() && self.parts.acks.is_empty()
+    }
+    /// Bytes of text.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.parts.text.len()
+    }
+}
+
+impl Batch<Raw> {
+    /// An empty batch that takes over the allocations of a used one.
+    #[must_use]
+    pub fn recycled(mut parts: Parts) -> Self {
+        parts.text.clear();
+        parts.records.clear();
+        parts.fields.clear();
+        parts.chunks.clear();
+        parts.acks.clear();
+        parts.truncated.clear();
+        parts.replacements.clear();
+        parts.replacement_text.clear();
+        parts.hits.clear();
+        Self { parts, state: PhantomData }
+    }
+    /// The parts, for the stages before `redact`.
+    pub fn parts_mut(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
+    /// The parts, to read.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+    /// Redaction is done: needs the proof that only `redact` can make.
+    #[must_use]
+    pub fn into_clean(self, _proof: Proof) -> Batch<Clean> {
+        Batch { parts: self.parts, state: PhantomData }
+    }
+}
+
+impl Batch<Clean> {
+    /// The redacted parts.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+    /// Takes the acknowledgements out: they go on with the documents.
+    pub fn take_acks(&mut self) -> Vec<Ack> {
+        std::mem::take(&mut self.parts.acks)
+    }
+    /// Gives the allocations back for the next batch.
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+}
+
+impl<S> fmt::Debug for Batch<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("text_bytes", &self.parts.text.len())
+            .field("records", &self.parts.records.len())
+            .finish_non_exhaustive()
+    }
+}

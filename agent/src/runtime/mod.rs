@@ -1,0 +1,3 @@
+//! Threads, byte permits, supervision, shutdown. It must not know the inside of any stage.
+
+pub mod budget;

@@ -1,0 +1,3 @@
+//! Reads container logs: chains of generations, each from its mark to its end.
+
+pub mod identity;
