@@ -16,6 +16,7 @@ pub mod app;
 pub mod container;
 pub mod lines;
 pub mod sensitive;
+mod swar;
 pub mod time;
 
 /// A byte range `start..end` in one slice.

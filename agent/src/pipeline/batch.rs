@@ -12,7 +12,7 @@ use fintail_parsers::Span;
 use super::record::{Field, Record};
 use super::redact::Proof;
 use crate::deliver::ack::Ack;
-use crate::source::tail::identity::IdPrefix;
+use crate::source::ChunkInfo;
 
 /// Not yet redacted.
 #[derive(Debug)]
@@ -20,18 +20,6 @@ pub enum Raw {}
 /// Redacted: what may leave the shard.
 #[derive(Debug)]
 pub enum Clean {}
-
-/// Where the records of one piece of a file came from.
-#[derive(Clone, Copy, Debug)]
-pub struct ChunkInfo {
-    /// First 16 characters of the `_id` of each event that begins in this generation.
-    pub id_prefix: IdPrefix,
-    /// When the bytes were read, ns since 1970 (`event.created`).
-    pub read_at_ns: i64,
-    /// These bytes may have been sent by an earlier life of the agent: look up before sending when the write
-    /// index changed.
-    pub replay: bool,
-}
 
 /// A stretch of the text that is to be written as something else (the raw bytes there are overwritten).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +50,8 @@ pub struct Parts {
     pub fields: Vec<Field>,
     /// Origin of the records.
     pub chunks: Vec<ChunkInfo>,
-    /// Spans of files that are done when this batch's documents are answered.
+    /// Spans of files that are done when this batch's documents are answered: one with one event for each record,
+    /// in their order, and between them spans with no event (blank lines and the like).
     pub acks: Vec<Ack>,
     /// `(record, bytes cut)`, ascending.
     pub truncated: Vec<(u32, u64)>,
