@@ -1,16 +1,3 @@
-<<<<<<< HEAD
-//! CRI log lines.
-
-/// Which of the container's two streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Stream {
-    /// stdout
-    Stdout = 0,
-    /// stderr
-    Stderr = 1,
-}
-=======
 //! One CRI log line: owns its time, stream and partial mark. It must not know pods, or how pieces are joined.
 //!
 //! The form is that of the Kubernetes CRI ("Log format of containers", `kubelet/kuberuntime/logs`) as containerd and
@@ -242,4 +229,3 @@ mod tests {
         }
     }
 }
->>>>>>> parsers
