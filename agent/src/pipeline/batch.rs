@@ -124,10 +124,6 @@ impl Batch<Clean> {
     pub fn parts(&self) -> &Parts {
         &self.parts
     }
-    /// Takes the acknowledgements out: they go on with the documents.
-    pub fn take_acks(&mut self) -> Vec<Ack> {
-        std::mem::take(&mut self.parts.acks)
-    }
     /// Gives the allocations back for the next batch.
     #[must_use]
     pub fn into_parts(self) -> Parts {
@@ -135,11 +131,17 @@ impl Batch<Clean> {
     }
 }
 
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("text_bytes", &self.text.len())
+            .field("records", &self.records.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S> fmt::Debug for Batch<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch")
-            .field("text_bytes", &self.parts.text.len())
-            .field("records", &self.parts.records.len())
-            .finish_non_exhaustive()
+        f.debug_tuple("Batch").field(&self.parts).finish()
     }
 }

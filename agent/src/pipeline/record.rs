@@ -45,6 +45,8 @@ pub enum Shape {
     Text,
     /// A JSON object whose members stand in the fields.
     Json,
+    /// The same, with a leaf that is longer than documents take.
+    JsonLong,
 }
 
 /// Log levels as documents show them (contract: closed set, lower case).

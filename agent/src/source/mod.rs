@@ -27,7 +27,7 @@ impl fmt::Debug for GenerationId {
 }
 
 /// A place in a chain of generations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Position {
     /// Which file.
     pub generation: GenerationId,
