@@ -97,28 +97,18 @@ impl AckLedger {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Everything in these spans is answered. Where a span runs over two generations, all of the first beyond
-    /// `from` is done, and the second up to `to`.
+    /// Everything in these spans is answered for.
     pub fn acknowledge(&self, acks: &[Ack]) {
         let mut state = self.lock();
-        for ack in acks {
-            let (from, to, stream) = (ack.span.from, ack.span.to, ack.stream as usize);
-            let mut done = |generation: GenerationId, from: u64, to: u64| {
-                if let Some(track) = state.tracks.get_mut(&generation).and_then(|t| t.get_mut(stream)) {
-                    track.done(from, to);
-                }
-            };
-            if from.generation == to.generation {
-                done(from.generation, from.offset, to.offset);
-            } else {
-                done(from.generation, from.offset, u64::MAX);
-                done(to.generation, 0, to.offset);
+        for Ack { span, stream, .. } in acks {
+            if let Some(track) = state.tracks.get_mut(&span.generation).and_then(|t| t.get_mut(*stream as usize)) {
+                track.done(span.from, span.to);
             }
         }
         state.changed = true;
     }
 
-    /// The marks (stdout, stderr) of a generation; `u64::MAX` where all of it is done.
+    /// The marks (stdout, stderr) of a generation.
     #[must_use]
     pub fn marks(&self, generation: GenerationId) -> Option<[u64; 2]> {
         self.lock().tracks.get(&generation).map(|t| [t[0].mark, t[1].mark])

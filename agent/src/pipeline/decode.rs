@@ -38,9 +38,9 @@ pub struct Memory {
 
 /// Appends the lines of a chunk to `out`; lines below the marks are passed over.
 pub fn run(chunk: &Chunk<'_>, memory: &mut Memory, out: &mut Vec<Line>) {
-    if let Some(raw_len) = chunk.long_line {
+    if let Some(long) = chunk.long_line {
         let span = Span::new(0, to_u32(chunk.bytes.len()));
-        one(chunk, span, chunk.offset + raw_len, raw_len - chunk.bytes.len() as u64, memory, out);
+        one(chunk, span, chunk.offset + long.raw_bytes, long.cut_bytes, memory, out);
         return;
     }
     let mut lines = Lines::new(chunk.bytes);

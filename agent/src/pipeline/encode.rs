@@ -201,7 +201,10 @@ fn frame_for(open: &mut Vec<OpenFrame>, stream: &Arc<str>, read_at_ns: i64) -> u
 fn merge_ack(acks: &mut Vec<Ack>, ack: &Ack) {
     // Two streams interleave, so the span to go on with is one of the last two.
     for before in acks.iter_mut().rev().take(2) {
-        if before.stream == ack.stream && before.span.to == ack.span.from {
+        if before.stream == ack.stream
+            && before.span.generation == ack.span.generation
+            && before.span.to == ack.span.from
+        {
             before.span.to = ack.span.to;
             before.events += ack.events;
             return;

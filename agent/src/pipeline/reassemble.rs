@@ -12,7 +12,7 @@ use super::batch::Parts;
 use super::decode::Line;
 use super::record::{Level, Record, Shape};
 use crate::deliver::ack::Ack;
-use crate::source::{Chunk, ChunkInfo, FileSpan, GenerationId, Position, SourceId};
+use crate::source::{Chunk, ChunkInfo, FileSpan, GenerationId, SourceId};
 use fintail_parsers::container::cri::Stream;
 
 /// A continuation line is at most this much younger than the line before it.
@@ -51,26 +51,30 @@ struct Open {
     last_time_ns: i64,
     info: Option<ChunkInfo>,
     start: u64,
-    end: Position,
-    /// Raw bytes in generations before the one of `end`.
+    /// End of its last piece, in the joiner's generation.
+    end: u64,
+    /// Raw bytes in generations before the joiner's.
     raw_before: u64,
-    /// Where the event begins in the generation of `end`.
+    /// Where the event begins in the joiner's generation.
     segment_start: u64,
 }
 
 /// The joining state of one container log: an open event and the end of the last whole one, per stream.
 #[derive(Debug)]
 pub struct Joiner {
+    generation: GenerationId,
     open: [Open; 2],
     /// End of what was emitted, per stream: the next span begins here.
-    tiled: [Position; 2],
+    tiled: [u64; 2],
+    /// Spans in generations before, done with the event that is open since then.
+    behind: [Vec<FileSpan>; 2],
 }
 
 impl Joiner {
     /// Begins at the marks of a generation (stdout, stderr).
     #[must_use]
     pub fn new(generation: GenerationId, marks: [u64; 2]) -> Self {
-        Self { open: Default::default(), tiled: marks.map(|offset| Position { generation, offset }) }
+        Self { generation, open: Default::default(), tiled: marks, behind: Default::default() }
     }
 
     /// Bytes held by open events.
@@ -79,26 +83,40 @@ impl Joiner {
         self.open.iter().filter(|o| o.active).map(|o| o.text.len()).sum()
     }
 
-    /// Per stream, where reading has to start again when the open events are forgotten.
+    /// True where a piece waits for its end.
     #[must_use]
-    pub fn tiled(&self) -> [Position; 2] {
-        self.tiled
+    pub fn in_partial(&self) -> bool {
+        self.open.iter().any(|o| o.active && o.in_partial)
     }
 
-    /// Forgets open events: their bytes will be read again from [`Self::tiled`].
-    pub fn forget(&mut self) {
-        self.open = Default::default();
-    }
-
-    /// The file goes on in its successor: what is open continues there, at offset 0.
-    pub fn next_generation(&mut self, ended_at: u64, next: GenerationId) {
-        for open in self.open.iter_mut().filter(|o| o.active) {
-            open.raw_before += ended_at.saturating_sub(open.segment_start);
-            open.segment_start = 0;
+    /// Forgets the open events; returns where their bytes have to be read again, per stream. `None` where one began
+    /// in a generation before, which nobody reads again: then they stay.
+    pub fn forget(&mut self) -> Option<[u64; 2]> {
+        if self.behind.iter().any(|spans| !spans.is_empty()) {
+            return None;
         }
-        // A stream with nothing open is done with the old file to its end; its next span begins in the new one
-        // only when an event ends there, so `tiled` stays and the span runs over both.
-        let _ = next;
+        self.open = Default::default();
+        Some(self.tiled)
+    }
+
+    /// The file ended and goes on in its successor: what is open continues there. Streams with nothing open are done
+    /// with the old file.
+    pub fn next_generation(&mut self, ended_at: u64, next: GenerationId, out: &mut Parts) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let at = stream as usize;
+            let span = FileSpan { generation: self.generation, from: self.tiled[at], to: ended_at };
+            let open = &mut self.open[at];
+            if open.active {
+                open.raw_before += ended_at.saturating_sub(open.segment_start);
+                open.segment_start = 0;
+                open.end = 0;
+                self.behind[at].push(span);
+            } else if span.from < span.to {
+                out.acks.push(Ack { span, stream, events: 0 });
+            }
+        }
+        self.generation = next;
+        self.tiled = [0; 2];
     }
 
     /// Takes the lines of a chunk; whole events go to `out`.
@@ -133,7 +151,7 @@ impl Joiner {
         let open = &mut self.open[line.stream as usize];
         if open.active {
             if open.goes_on_with(line, body, limits) {
-                open.append(chunk, line, body, limits);
+                open.append(line, body, limits);
                 if !open.in_partial && !waits(&open.text, limits) {
                     self.close(chunk.source, line.stream, out);
                 }
@@ -142,8 +160,7 @@ impl Joiner {
             self.close(chunk.source, line.stream, out);
         }
         if body.is_empty() && !line.partial && line.flaws == 0 {
-            let span = self.tile(line.stream, Position { generation: chunk.generation, offset: line.end });
-            out.acks.push(Ack { span, stream: line.stream, events: 0 });
+            self.tile(line.stream, line.end, 0, out);
             return;
         }
         let malformed = line.flaws & Flaw::CriMalformed.bit() != 0;
@@ -153,7 +170,7 @@ impl Joiner {
         }
         let open = &mut self.open[line.stream as usize];
         open.begin(chunk, line);
-        open.append(chunk, line, body, limits);
+        open.append(line, body, limits);
         if !line.partial && (malformed || !waits(&open.text, limits)) {
             self.close(chunk.source, line.stream, out);
         }
@@ -161,8 +178,7 @@ impl Joiner {
 
     /// The common case: one line is one event; its text goes to the batch without a detour.
     fn emit_whole(&mut self, chunk: &Chunk<'_>, line: &Line, body: &[u8], out: &mut Parts) {
-        let span = self.tile(line.stream, Position { generation: chunk.generation, offset: line.end });
-        out.acks.push(Ack { span, stream: line.stream, events: 1 });
+        self.tile(line.stream, line.end, 1, out);
         let record = Record {
             time_ns: line.time_ns,
             start: line.start,
@@ -182,7 +198,7 @@ impl Joiner {
 
     fn close(&mut self, source: SourceId, stream: Stream, out: &mut Parts) {
         let end = self.open[stream as usize].end;
-        let span = self.tile(stream, end);
+        self.tile(stream, end, 1, out);
         let open = &mut self.open[stream as usize];
         open.active = false;
         let mut flaws = open.flaws;
@@ -194,8 +210,7 @@ impl Joiner {
             flaws |= Flaw::Truncated.bit();
             out.truncated.push((u32::try_from(out.records.len()).unwrap_or(u32::MAX), open.cut));
         }
-        out.acks.push(Ack { span, stream, events: 1 });
-        let raw_len = open.raw_before + end.offset.saturating_sub(open.segment_start);
+        let raw_len = open.raw_before + end.saturating_sub(open.segment_start);
         let record = Record {
             time_ns: open.time_ns,
             start: open.start,
@@ -217,9 +232,15 @@ impl Joiner {
         }
     }
 
-    fn tile(&mut self, stream: Stream, to: Position) -> FileSpan {
-        let from = std::mem::replace(&mut self.tiled[stream as usize], to);
-        FileSpan { from, to }
+    /// What lies between the last span of the stream and `to` is done with the record that comes (`events` 1) or at
+    /// once (0).
+    fn tile(&mut self, stream: Stream, to: u64, events: u32, out: &mut Parts) {
+        let at = stream as usize;
+        for span in self.behind[at].drain(..) {
+            out.acks.push(Ack { span, stream, events: 0 });
+        }
+        let from = std::mem::replace(&mut self.tiled[at], to);
+        out.acks.push(Ack { span: FileSpan { generation: self.generation, from, to }, stream, events });
     }
 }
 
@@ -254,7 +275,7 @@ impl Open {
             && starts::is_continuation(body)
     }
 
-    fn append(&mut self, chunk: &Chunk<'_>, line: &Line, body: &[u8], limits: &JoinLimits) {
+    fn append(&mut self, line: &Line, body: &[u8], limits: &JoinLimits) {
         if self.lines > 0 && !self.in_partial {
             self.text.push(b'\n');
         }
@@ -272,7 +293,7 @@ impl Open {
         self.flaws |= line.flaws;
         self.in_partial = line.partial;
         self.last_time_ns = line.time_ns;
-        self.end = Position { generation: chunk.generation, offset: line.end };
+        self.end = line.end;
     }
 }
 

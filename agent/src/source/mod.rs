@@ -26,23 +26,16 @@ impl fmt::Debug for GenerationId {
     }
 }
 
-/// A place in a chain of generations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Position {
-    /// Which file.
-    pub generation: GenerationId,
-    /// Uncompressed offset in bytes.
-    pub offset: u64,
-}
-
-/// A stretch of one stream, the unit of acknowledgement: spans of a stream tile its file without gaps. An event
-/// may begin in one generation and end in the next.
+/// A stretch of one stream in one generation, the unit of acknowledgement: spans of a stream tile its file without
+/// gaps. An event that begins in one generation and ends in the next has a span in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileSpan {
-    /// End of the stream's span before.
-    pub from: Position,
+    /// Which file.
+    pub generation: GenerationId,
+    /// End of the stream's span before; uncompressed offset in bytes.
+    pub from: u64,
     /// End of the last event in the span.
-    pub to: Position,
+    pub to: u64,
 }
 
 /// Bytes of one generation on their way into a batch: whole lines, or the head of one line that is longer than a
@@ -58,14 +51,23 @@ pub struct Chunk<'a> {
     pub offset: u64,
     /// The bytes.
     pub bytes: &'a [u8],
-    /// Set where `bytes` is the head of one line of this many raw bytes, its `\n` included.
-    pub long_line: Option<u64>,
+    /// Set where `bytes` is the head of one line that is longer than a chunk.
+    pub long_line: Option<LongLine>,
     /// The generation has ended: bytes after the last `\n` are a line too.
     pub ended: bool,
     /// Lines of a stream (stdout, stderr) that begin below its offset here are answered for already.
     pub skip_below: [u64; 2],
     /// Origin of the records, as documents show it.
     pub info: ChunkInfo,
+}
+
+/// A line longer than a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongLine {
+    /// All its bytes in the file, the `\n` included where it has one.
+    pub raw_bytes: u64,
+    /// Bytes of its text that are not in the chunk.
+    pub cut_bytes: u64,
 }
 
 impl fmt::Debug for Chunk<'_> {
