@@ -7,10 +7,10 @@ pub mod rules;
 pub mod schema;
 pub mod secret;
 
-mod check;
 mod error;
 mod glob;
 mod load;
+mod relations;
 mod tree;
 mod value;
 mod walk;
@@ -57,6 +57,38 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// Metrics and health.
     pub admin: Admin,
+}
+
+impl Config {
+    /// Defaults and these endpoints, for demo and tests: `Config { state_dir, ..Config::with_endpoints([url])? }`.
+    /// `http://` endpoints turn `allow_plaintext` on.
+    ///
+    /// # Errors
+    /// None is given, or one is none.
+    pub fn with_endpoints<T: AsRef<str>>(
+        endpoints: impl IntoIterator<Item = T>,
+    ) -> Result<Self, ConfigErrors> {
+        let urls: Vec<serde_json::Value> = endpoints.into_iter().map(|e| e.as_ref().into()).collect();
+        let plain = urls.iter().any(|u| u.as_str().is_some_and(|u| u.starts_with("http://")));
+        // JSON is YAML.
+        let text = serde_json::json!({"output": {"endpoints": urls, "allow_plaintext": plain}});
+        parse(&text.to_string(), "endpoints")
+    }
+
+    /// What the operator should know though it is no error.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.redaction.token_key.is_none() {
+            notes.push("redaction.token_key is not set: rules whose default is token act as drop".to_owned());
+        }
+        if self.output.allow_plaintext {
+            notes.push("output.allow_plaintext: logs may cross the network readable".to_owned());
+        }
+        if matches!(self.output.auth, Auth::None) {
+            notes.push("output.auth is not set: requests carry no credential".to_owned());
+        }
+        notes
+    }
 }
 
 /// Which parts of the agent run in this process.
@@ -187,9 +219,7 @@ pub struct DatasetRule {
 impl DatasetRule {
     /// Whether this container's events go to `dataset`.
     pub fn matches(&self, namespace: &str, pod: &str, container: &str) -> bool {
-        self.namespace.matches(namespace)
-            && self.pod.matches(pod)
-            && self.container.matches(container)
+        self.namespace.matches(namespace) && self.pod.matches(pod) && self.container.matches(container)
     }
 }
 

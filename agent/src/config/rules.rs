@@ -142,3 +142,41 @@ pub const RULES: &[Rule] = &[
     rule("k8s_secret", Drop),
     rule("base64_payload", Drop),
 ];
+
+/// Rules that this version has; naming another one (but `off`) is an error.
+pub const PRESENT: &[&str] = &[
+    "pan",
+    "iban",
+    "cvv",
+    "pin",
+    "password",
+    "api_key",
+    "email",
+    "jwt",
+    "bearer",
+    "basic_auth",
+    "cookie",
+    "aws_access_key",
+    "private_key",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_defaults_allowed() {
+        for (i, rule) in RULES.iter().enumerate() {
+            assert_eq!(RULES.iter().position(|r| r.id == rule.id), Some(i), "{}", rule.id);
+            assert!(rule.allowed.contains(&rule.default), "{}", rule.id);
+        }
+        for id in PRESENT {
+            assert!(find(id).is_some(), "{id}");
+        }
+    }
+
+    #[test]
+    fn strictness_is_the_order() {
+        assert!(RuleAction::ALL.is_sorted());
+    }
+}
