@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fintail_parsers::container::cri::Stream;
 
+use crate::source::tail::identity::IdPrefix;
 use crate::source::{FileSpan, GenerationId};
 
 /// A stretch of one stream and the events in it.
@@ -46,9 +47,18 @@ impl Track {
     }
 }
 
+#[derive(Debug)]
+struct Tracks {
+    identity: IdPrefix,
+    streams: [Track; 2],
+}
+
+/// Both marks of a generation, by what it is called in a checkpoint.
+pub type Marks = (IdPrefix, [u64; 2]);
+
 #[derive(Debug, Default)]
 struct State {
-    tracks: HashMap<GenerationId, [Track; 2]>,
+    tracks: HashMap<GenerationId, Tracks>,
     changed: bool,
 }
 
@@ -65,12 +75,10 @@ impl AckLedger {
     }
 
     /// Begins to keep marks for a generation, from what the checkpoint says (stdout, stderr).
-    pub fn register(&self, generation: GenerationId, marks: [u64; 2]) {
+    pub fn register(&self, generation: GenerationId, identity: IdPrefix, marks: [u64; 2]) {
+        let streams = marks.map(|mark| Track { mark, beyond: BTreeMap::new() });
         let mut state = self.lock();
-        let tracks = state.tracks.entry(generation).or_default();
-        for (track, mark) in tracks.iter_mut().zip(marks) {
-            track.mark = track.mark.max(mark);
-        }
+        state.tracks.insert(generation, Tracks { identity, streams });
         state.changed = true;
     }
 
@@ -101,7 +109,7 @@ impl AckLedger {
     pub fn acknowledge(&self, acks: &[Ack]) {
         let mut state = self.lock();
         for Ack { span, stream, .. } in acks {
-            if let Some(track) = state.tracks.get_mut(&span.generation).and_then(|t| t.get_mut(*stream as usize)) {
+            if let Some(track) = state.tracks.get_mut(&span.generation).and_then(|t| t.streams.get_mut(*stream as usize)) {
                 track.done(span.from, span.to);
             }
         }
@@ -111,16 +119,22 @@ impl AckLedger {
     /// The marks (stdout, stderr) of a generation.
     #[must_use]
     pub fn marks(&self, generation: GenerationId) -> Option<[u64; 2]> {
-        self.lock().tracks.get(&generation).map(|t| [t[0].mark, t[1].mark])
+        self.lock().tracks.get(&generation).map(Tracks::marks)
     }
 
     /// All marks, if anything changed since the last call.
     #[must_use]
-    pub fn changed_marks(&self) -> Option<Vec<(GenerationId, [u64; 2])>> {
+    pub fn changed_marks(&self) -> Option<Vec<Marks>> {
         let mut state = self.lock();
         if !std::mem::take(&mut state.changed) {
             return None;
         }
-        Some(state.tracks.iter().map(|(&g, t)| (g, [t[0].mark, t[1].mark])).collect())
+        Some(state.tracks.values().map(|t| (t.identity, t.marks())).collect())
+    }
+}
+
+impl Tracks {
+    fn marks(&self) -> [u64; 2] {
+        [self.streams[0].mark, self.streams[1].mark]
     }
 }

@@ -63,6 +63,21 @@ pub struct Parts {
     pub hits: Vec<Hit>,
 }
 
+impl Parts {
+    /// Empties it and keeps its allocations.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.records.clear();
+        self.fields.clear();
+        self.chunks.clear();
+        self.acks.clear();
+        self.truncated.clear();
+        self.replacements.clear();
+        self.replacement_text.clear();
+        self.hits.clear();
+    }
+}
+
 /// The events of one turn.
 pub struct Batch<S> {
     parts: Parts,
@@ -88,18 +103,9 @@ impl<S> Batch<S> {
 }
 
 impl Batch<Raw> {
-    /// An empty batch that takes over the allocations of a used one.
+    /// Whole events as they were read.
     #[must_use]
-    pub fn recycled(mut parts: Parts) -> Self {
-        parts.text.clear();
-        parts.records.clear();
-        parts.fields.clear();
-        parts.chunks.clear();
-        parts.acks.clear();
-        parts.truncated.clear();
-        parts.replacements.clear();
-        parts.replacement_text.clear();
-        parts.hits.clear();
+    pub fn new(parts: Parts) -> Self {
         Self { parts, state: PhantomData }
     }
     /// The parts, for the stages before `redact`.

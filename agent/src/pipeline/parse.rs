@@ -199,7 +199,7 @@ mod tests {
     use fintail_parsers::Span;
 
     fn record(body: &str) -> (Record, Vec<(String, String, Role)>) {
-        let mut batch = Batch::<Raw>::recycled(Parts::default());
+        let mut batch = Batch::<Raw>::new(Parts::default());
         let parts = batch.parts_mut();
         parts.text.extend_from_slice(body.as_bytes());
         parts.text.push(b'\n');

@@ -100,8 +100,8 @@ impl Joiner {
     }
 
     /// The file ended and goes on in its successor: what is open continues there. Streams with nothing open are done
-    /// with the old file.
-    pub fn next_generation(&mut self, ended_at: u64, next: GenerationId, out: &mut Parts) {
+    /// with the old file. `marks` are those of the successor.
+    pub fn next_generation(&mut self, ended_at: u64, next: GenerationId, marks: [u64; 2], out: &mut Parts) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let at = stream as usize;
             let span = FileSpan { generation: self.generation, from: self.tiled[at], to: ended_at };
@@ -116,7 +116,7 @@ impl Joiner {
             }
         }
         self.generation = next;
-        self.tiled = [0; 2];
+        self.tiled = marks;
     }
 
     /// Takes the lines of a chunk; whole events go to `out`.

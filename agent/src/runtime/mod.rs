@@ -1,3 +1,5 @@
 //! Threads, byte permits, supervision, shutdown. It must not know the inside of any stage.
 
 pub mod budget;
+pub mod shard;
+pub mod wake;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+pub mod discover;
+pub mod meta;
 pub mod table;
 pub mod tail;
 

@@ -161,6 +161,81 @@ impl Generation {
         self.searched = self.read;
     }
 
+    /// No line end lies between `read` and here.
+    #[must_use]
+    pub fn searched(&self) -> u64 {
+        self.searched
+    }
+
+    /// Where the last whole line ends.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn last_line_end(&self) -> io::Result<u64> {
+        let mut end = self.stat()?.size;
+        let mut buffer = [0; 4096];
+        while end > 0 {
+            let from = end.saturating_sub(buffer.len() as u64);
+            let n = fs::read_at(&self.file, &mut buffer, from)?.min(usize::try_from(end - from).unwrap_or(0));
+            if let Some(at) = memchr::memrchr(b'\n', buffer.get(..n).unwrap_or_default()) {
+                return Ok(from + at as u64 + 1);
+            }
+            end = from;
+        }
+        Ok(0)
+    }
+
+    /// Where the first line begins that is not older than `since_ns`. Times ascend in a log, so the place is found
+    /// by halving.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn first_line_since(&self, since_ns: i64) -> io::Result<u64> {
+        let (mut low, mut high) = (0, self.stat()?.size);
+        // Invariant: lines that begin below `low` are older; the line at or after `high` is not.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.line_after(middle)? {
+                Some((_, time_ns, end)) if time_ns < since_ns => low = end,
+                _ => high = middle,
+            }
+        }
+        Ok(self.line_after(low)?.map_or(low, |(start, ..)| start))
+    }
+
+    /// The first CRI line that begins at or after `offset`: begin, time, end.
+    fn line_after(&self, offset: u64) -> io::Result<Option<(u64, i64, u64)>> {
+        let mut start = if offset == 0 { Some(0) } else { self.newline_after(offset - 1)? };
+        while let Some(begin) = start {
+            let mut head = [0; HEAD_BYTES];
+            let n = fs::read_at(&self.file, &mut head, begin)?;
+            let head = head.get(..n).unwrap_or_default();
+            let line = memchr::memchr(b'\n', head).and_then(|end| head.get(..end)).unwrap_or(head);
+            let next = self.newline_after(begin)?;
+            if let (Some(line), Some(end)) = (cri::parse(line), next) {
+                return Ok(Some((begin, line.time_ns, end)));
+            }
+            start = next;
+        }
+        Ok(None)
+    }
+
+    /// One past the first line end at or after `offset`.
+    fn newline_after(&self, offset: u64) -> io::Result<Option<u64>> {
+        let mut at = offset;
+        let mut buffer = [0; 4096];
+        loop {
+            let n = fs::read_at(&self.file, &mut buffer, at)?;
+            if n == 0 {
+                return Ok(None);
+            }
+            if let Some(found) = memchr::memchr(b'\n', buffer.get(..n).unwrap_or_default()) {
+                return Ok(Some(at + found as u64 + 1));
+            }
+            at += n as u64;
+        }
+    }
+
     /// Reads whole lines into `buffer`, at most `quantum` bytes; a longer line alone, its head up to `line_bytes`.
     /// `ended`: nobody writes any more, so what stands after the last line end is a line too.
     ///
