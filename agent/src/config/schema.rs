@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn each_list_has_an_element_and_each_gap_a_key() {
-        for key in KEYS.iter().filter(|k| matches!(k.kind, Kind::List)) {
+        for key in KEYS.iter().filter(|k| matches!(k.kind, List)) {
             assert!(key.element().is_some(), "{}", key.path);
         }
         for gap in GAPS {

@@ -109,7 +109,14 @@ impl<'a> Walk<'a> {
                 let span = entry.map_or(around.start..around.start, |e| e.at.clone());
                 self.problem(at, &span, "this key is required", Some(key.doc.to_owned()));
             }
-            let unset = self.fallback(key);
+            let unset = match key.absent {
+                // Not by `fallback`: a required key below must be missed aloud.
+                Absent::Inner => {
+                    let nothing = Node { span: around.start..around.start, kind: Tree::Null };
+                    self.section(key.path, at, &nothing).map(Value::Object)
+                }
+                _ => self.fallback(key),
+            };
             return unset.filter(|_| gap.is_none_or(|g| g.word.is_some()));
         };
         let value = self.value(key, at, &entry.value);
