@@ -185,7 +185,9 @@ admin: {listen: "127.0.0.1:0"}
     assert_eq!(c.output.data_stream.namespace.render(&c.cluster, Some("pay-eu")), "prod_pay_eu");
     assert_eq!((c.output.batch.bytes, c.output.compression), (5 << 20, Compression::None));
     assert_eq!(c.shutdown.drain, Duration::ZERO);
-    let c = with("").unwrap();
+    let c =
+        with("kubernetes: {metadata: off}\ndetection: {}\nsources: {kubelet: {journal: {enabled: false}}}")
+            .unwrap();
     assert_eq!(c.notes().len(), 2);
     let c = read("output: {endpoints: [https://e], auth: {api_key: {file: /k}}}").unwrap();
     assert!(matches!(c.output.auth, Auth::ApiKey(file) if file.path().ends_with("k")));
@@ -313,6 +315,7 @@ fn one_error_each() {
         ("limits: 64MiB", "limits: a mapping of keys is expected here"),
         ("limits: {memory: 41943039}", "limits.memory: `41943039`: not within 40MiB and 1TiB"),
         ("endpoints: [x]", "endpoints: unknown key"),
+        ("\"datasets[]\": {dataset: x}", "datasets[]: unknown key"),
         ("<<: {a: b}", "<<: unknown key"),
         ("role: all\nrole: node", "role: this key stands here twice"),
         (
@@ -345,7 +348,7 @@ fn one_error_each() {
         ("sources: {cloudtrail: {}}", "sources.cloudtrail: not supported by this version: AWS sources"),
         (
             "kubernetes: {metadata: auto, annotations: {ship: [a]}}",
-            "kubernetes: not supported by this version: metadata from the Kubernetes API",
+            "kubernetes.annotations: not supported by this version: pod annotations (they need the Kubernetes API)",
         ),
         (
             "datasets: [{namespace: a, dataset: aws.x}]",

@@ -1,7 +1,6 @@
 //! YAML text as a tree in which every key and value knows its place.
 //! Must not know the schema.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -215,7 +214,7 @@ impl Builder {
 }
 
 /// `!!str` says what a quoted scalar says; every other tag is an error.
-fn plain_string(tag: &Cow<'_, yaml::Tag>) -> bool {
+fn plain_string(tag: &yaml::Tag) -> bool {
     tag.core_suffix() == Some("str")
 }
 

@@ -101,53 +101,46 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The value of one key, given or not. None: nothing of it is for the typed configuration.
     fn key(&mut self, key: &Key, at: &str, entry: Option<&Entry>, around: &Span) -> Option<Value> {
-        let gap = GAPS.iter().find(|g| g.path == key.path);
         let written = entry.filter(|e| !e.value.is_null() || null_is_a_word(key, &e.value));
-        let Some(entry) = written else {
-            if key.absent == Absent::Error {
-                let span = entry.map_or(around.start..around.start, |e| e.at.clone());
-                self.problem(at, &span, "this key is required", Some(key.doc.to_owned()));
-            }
-            let unset = match key.absent {
+        let value = match written {
+            Some(entry) => self.written(key, at, entry),
+            None if key.absent == Absent::Inner => {
                 // Not by `fallback`: a required key below must be missed aloud.
-                Absent::Inner => {
-                    let nothing = Node { span: around.start..around.start, kind: Tree::Null };
-                    self.section(key.path, at, &nothing).map(Value::Object)
-                }
-                _ => self.fallback(key),
-            };
-            return unset.filter(|_| gap.is_none_or(|g| g.word.is_some()));
-        };
-        let value = self.value(key, at, &entry.value);
-        if let Some(value) = &value {
-            self.given.insert(at.to_owned(), (entry.value.span.clone(), value.clone()));
-        }
-        match (gap, value) {
-            (None, Some(value)) => Some(value),
-            (Some(gap), value) => {
-                let missing =
-                    |span: &Span| (span.clone(), format!("not supported by this version: {}", gap.what));
-                match (gap.word, value) {
-                    (Some(word), Some(value)) if value == word => {
-                        let (span, cause) = missing(&entry.value.span);
-                        self.problem(at, &span, cause, None);
-                    }
-                    (Some(_), Some(value)) => return Some(value),
-                    (None, value) => {
-                        let needs = |v: Value| v != "off" && v != false && Some(v) != self.fallback(key);
-                        if value.is_none_or(needs) {
-                            let (span, cause) = missing(&entry.at);
-                            self.problem(at, &span, cause, None);
-                        }
-                        return None;
-                    }
-                    (Some(_), None) => {}
+                let nothing = Node { span: around.start..around.start, kind: Tree::Null };
+                self.section(key.path, at, &nothing).map(Value::Object)
+            }
+            None => {
+                if key.absent == Absent::Error {
+                    let span = entry.map_or(around.start..around.start, |e| e.at.clone());
+                    self.problem(at, &span, "this key is required", Some(key.doc.to_owned()));
                 }
                 self.fallback(key)
             }
-            (None, None) => self.fallback(key),
+        };
+        value.filter(|_| !key.is_gap())
+    }
+
+    fn written(&mut self, key: &Key, at: &str, entry: &Entry) -> Option<Value> {
+        let span = &entry.value.span;
+        let value = self.value(key, at, &entry.value);
+        self.given.insert(at.to_owned(), (span.clone(), value.clone().unwrap_or_default()));
+        let Some(gap) = GAPS.iter().find(|g| g.path == key.path) else {
+            return value.or_else(|| self.fallback(key));
+        };
+        let needed = match (&value, gap.word) {
+            (None, word) => word.is_none(),
+            (Some(value), Some(word)) => value == word,
+            (Some(value), None) => {
+                value != "off" && value != false && Some(value) != self.fallback(key).as_ref()
+            }
+        };
+        if needed {
+            let span = if gap.word.is_some() { span } else { &entry.at };
+            self.problem(at, span, format!("not supported by this version: {}", gap.what), None);
         }
+        value.filter(|_| !needed).or_else(|| self.fallback(key))
     }
 
     /// What holds where nothing (good) was written. Reports nothing.
