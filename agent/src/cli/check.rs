@@ -73,7 +73,7 @@ impl Check {
 }
 
 fn count(errors: &ConfigErrors, err: &mut dyn Write) -> io::Result<()> {
-    let n = errors.errors.len();
+    let n = errors.errors.len() + errors.omitted;
     writeln!(err, "\n{n} error{} in {}", if n == 1 { "" } else { "s" }, errors.file)
 }
 

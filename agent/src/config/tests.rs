@@ -69,6 +69,65 @@ shutdown: {drain: 20s}
 admin: {listen: "[::]:9598", socket: /run/fintail/admin.sock}
 "#;
 
+/// The same with its examples.
+const CONTRACT_WITH_EXAMPLES: &str = r#"
+role: all
+node: {name: {env: NODE_NAME}}
+state_dir: /var/lib/fintail
+cluster: {name: prod-eu, environment: prod, checkpoint: {config_map: fintail-aws}}
+sources:
+  containers:
+    enabled: true
+    root: /var/log/pods
+    docker: false
+    include: [{namespace: "*"}]
+    exclude: [{namespace: kube-system, container: "istio-*"}]
+    start: beginning
+    multiline: auto
+    rate_limit: [{namespace: "dev-*", bytes_per_s: 1MiB}]
+  kubelet:
+    journal: {enabled: false, directories: [/var/log/journal, /run/log/journal], units: [kubelet.service, containerd.service], host_security: false}
+    files: []
+  files: [{path: "/var/log/app/*.log", dataset: app}]
+  cloudtrail: {sqs: {queue_url: …}, lookup_events: {enabled: false}}
+  cloudwatch: {groups: [{name: /aws/eks/prod/cluster}], start: now, settle: 60s, sweep: {window: 1h, every: 30m}}
+kubernetes: {metadata: auto, annotations: {namespaces: [], ship: []}}
+parse: {json: auto, formats: auto}
+datasets: [{namespace: "pay-*", dataset: payments}]
+filters: [{drop: {field: log.level, equals: debug}}, {sample: {field: url.path, matches: "^/health", rate: 0.01}}]
+redaction:
+  rules: {email: token, phone: off}
+  pan: first6_last4
+  token_key: {id: k1, file: /etc/fintail/token.key}
+  token_domain: namespace
+  custom: [{name: loyalty_id, pattern: 'LY-\d{8}', action: token}]
+  fields: [{path: "customer.name", action: token}]
+  keep: [{dataset: kubernetes.audit, path: user.username}]
+  overrides: [{namespace: "pay-*", rules: {email: drop}}]
+  json_numbers: string
+  dry_run: false
+detection: {rules: []}
+output:
+  endpoints: [https://es-0:9200, https://es-1:9200]
+  tls: {ca_file: …, cert_file: …, key_file: …}
+  auth: {basic: {username: …, password: {file: …}}}
+  data_stream: {type: logs, namespace: "{cluster.environment}"}
+  setup: auto
+  retention: {default: 30d, audit: 365d}
+  compression: auto
+  batch: {bytes: 4MiB, events: 10000, age: 1s}
+  in_flight: 4
+  connect_timeout: 5s
+  timeout: 60s
+  backoff: {initial: 250ms, max: 30s}
+  priority: ["kubernetes.audit", "aws.*", "*"]
+  allow_plaintext: false
+setup: {auth: {basic: {username: …, password: {file: …}}}, kibana: https://kibana:5601}
+limits: {memory: 64MiB, unacked: {bytes: 64MiB, age: 5m}, spool: 2GiB, event: 1MiB, multiline_lines: 500, multiline_age: 5s, partial_age: 60s, deleted_files: 1GiB, dead_letters: 256MiB}
+shutdown: {drain: 20s}
+admin: {listen: "[::]:9598", socket: /run/fintail/admin.sock}
+"#;
+
 #[test]
 fn the_contracts_defaults_are_the_defaults() {
     let written = read(CONTRACT).unwrap_or_else(|e| panic!("{e}"));
@@ -95,6 +154,25 @@ fn the_contracts_defaults_are_the_defaults() {
             .contains(&key.path);
         assert!(exempt || has(&written, key.path), "{} is not in the contract's defaults", key.path);
     }
+}
+
+#[test]
+fn the_contracts_examples_are_known() {
+    let found = causes(read(CONTRACT_WITH_EXAMPLES));
+    let gaps: Vec<_> = schema::GAPS.iter().map(|g| g.path).collect();
+    assert_eq!(found.len(), 13, "{found:#?}");
+    for error in found {
+        let path = error.split(": not supported by this version: ").next().unwrap();
+        assert!(gaps.contains(&path), "{error}");
+    }
+}
+
+#[test]
+fn many_errors_in_one_long_line() {
+    let text: String = (0..20_000).map(|i| format!("k{i}: hunter2, ")).collect();
+    let errors = read(&format!("{{{text}}}")).expect_err("unknown keys");
+    assert_eq!((errors.errors.len(), errors.omitted), (limits::CONFIG_MAX_ERRORS, 20_001 - 100));
+    assert!(errors.errors.iter().all(|e| e.excerpt.len() < 200 && !e.excerpt.contains("hunter")));
 }
 
 fn tree_of(text: &str) -> tree::Node {
@@ -551,7 +629,7 @@ proptest! {
     fn mutations(
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, "[\\-\\[\\]{}:,&*!|>'\"#%@ \n\tа0a~]{0,4}"), 1..6)
     ) {
-        let mut text: Vec<char> = CONTRACT.chars().collect();
+        let mut text: Vec<char> = CONTRACT_WITH_EXAMPLES.chars().collect();
         for (at, cut, put) in edits {
             let at = at.index(text.len() + 1);
             let end = (at + cut).min(text.len());
