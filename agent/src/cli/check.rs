@@ -9,6 +9,9 @@ use clap::{Args, ValueEnum};
 
 use crate::config::{self, Config, ConfigErrors};
 
+const DONE: u8 = 0;
+/// The report could not be written.
+const FAILED: u8 = 1;
 /// Wrong use or invalid configuration.
 const INVALID: u8 = 2;
 
@@ -38,10 +41,10 @@ pub enum Format {
 impl Check {
     /// Checks and reports.
     pub fn run(&self) -> ExitCode {
-        self.report(&mut io::stdout().lock(), &mut io::stderr().lock())
+        ExitCode::from(self.report(&mut io::stdout().lock(), &mut io::stderr().lock()))
     }
 
-    fn report(&self, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+    fn report(&self, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
         let result = config::load(&self.config);
         let written = match (&result, self.format) {
             (Ok(config), Format::Text) => self.summary(config, out),
@@ -50,9 +53,9 @@ impl Check {
             (Err(errors), Format::Json) => writeln!(err, "{}", errors.to_json()),
         };
         match (result, written) {
-            (Ok(_), Ok(())) => ExitCode::SUCCESS,
-            (Ok(_), Err(_)) => ExitCode::FAILURE,
-            (Err(_), _) => ExitCode::from(INVALID),
+            (Ok(_), Ok(())) => DONE,
+            (Ok(_), Err(_)) => FAILED,
+            (Err(_), _) => INVALID,
         }
     }
 
@@ -70,6 +73,59 @@ impl Check {
 }
 
 fn count(errors: &ConfigErrors, err: &mut dyn Write) -> io::Result<()> {
-    let n = errors.errors.len();
+    let n = errors.errors.len() + errors.omitted;
     writeln!(err, "\n{n} error{} in {}", if n == 1 { "" } else { "s" }, errors.file)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        check: Check,
+    }
+
+    /// Exit code, stdout, stderr.
+    fn run(text: &str, format: &str) -> (u8, String, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("fintail.yaml");
+        std::fs::write(&file, text).unwrap();
+        let line = ["check", "--config", file.to_str().unwrap(), "--format", format];
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = Line::try_parse_from(line).unwrap().check.report(&mut out, &mut err);
+        let clean = |bytes| String::from_utf8(bytes).unwrap().replace(file.to_str().unwrap(), "F");
+        (code, clean(out), clean(err))
+    }
+
+    #[test]
+    fn valid() {
+        let good = "output: {endpoints: [https://es:9200], auth: {api_key: {file: /k}}}";
+        let (code, out, err) = run(good, "text");
+        let note = "  note: redaction.token_key is not set: rules whose default is token act as drop\n";
+        assert_eq!((code, err.as_str()), (DONE, ""));
+        assert_eq!(out, format!("ok: F\n  endpoints: https://es:9200\n{note}"));
+        let (code, out, _) = run(good, "json");
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, json.pointer("/errors")), (DONE, Some(&serde_json::json!([]))));
+    }
+
+    #[test]
+    fn invalid() {
+        let (code, out, err) = run("outptu: 1\n", "text");
+        assert_eq!((code, out.as_str()), (INVALID, ""));
+        assert!(err.contains("--> F:1:1") && err.contains("did you mean `output`?"), "{err}");
+        assert!(err.ends_with("\n2 errors in F\n"), "{err}");
+        let (code, _, err) = run("outptu: 1\n", "json");
+        let json: serde_json::Value = serde_json::from_str(&err).unwrap();
+        assert_eq!((code, json.pointer("/errors/1/line")), (INVALID, Some(&1.into())));
+    }
+
+    #[test]
+    fn unknown_flags_are_refused() {
+        assert!(Line::try_parse_from(["check", "--config", "x", "--online"]).is_err());
+    }
 }

@@ -31,12 +31,14 @@ output:
 /// The whole page.
 pub fn reference() -> String {
     let mut page = HEAD.to_owned();
-    let (sections, alone): (Vec<_>, Vec<_>) = children("").partition(|k| deep(k).next().is_some());
+    let here = children("").filter(|k| !k.is_gap());
+    let (sections, alone): (Vec<_>, Vec<_>) = here.partition(|k| deep(k).next().is_some());
     table(&mut page, "Top", "", alone.into_iter());
     for section in sections {
         table(&mut page, section.path, section.doc, deep(section));
     }
     rule_table(&mut page);
+    gap_list(&mut page);
     page
 }
 
@@ -48,16 +50,9 @@ fn deep(top: &Key) -> impl Iterator<Item = &'static Key> {
 fn table<'a>(page: &mut String, title: &str, doc: &str, keys: impl Iterator<Item = &'a Key>) {
     let doc = if doc.is_empty() { String::new() } else { format!("\n{doc}\n") };
     let _ = writeln!(page, "\n## {title}\n{doc}\n| key | type | default | meaning |\n|---|---|---|---|");
-    for key in keys {
-        let gap = GAPS.iter().find(|g| covers(g.path, key.path));
-        let missing = match gap {
-            Some(gap) => match gap.word {
-                Some(word) => format!(" (`{word}`: not in this version.)"),
-                None => " (Not in this version.)".to_owned(),
-            },
-            None => String::new(),
-        };
-        let row = [format!("`{}`", key.path), kind(key), absent(key), format!("{}{missing}", key.doc)];
+    let gap = |k: &Key| GAPS.iter().any(|g| g.word.is_none() && covers(g.path, k.path));
+    for key in keys.filter(|k| !gap(k) && !k.is_gap()) {
+        let row = [format!("`{}`", key.path), kind(key), absent(key), key.doc.to_owned()];
         let cells: Vec<_> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
         let _ = writeln!(page, "| {} |", cells.join(" | "));
     }
@@ -79,7 +74,7 @@ fn kind(key: &Key) -> String {
         Kind::Bool => "true, false".to_owned(),
         Kind::Word(words) => {
             let mut words: Vec<_> = words.iter().map(|w| format!("`{w}`")).collect();
-            words.extend(key.children().map(|c| format!("`{{{}: …}}`", c.name())));
+            words.extend(key.children().filter(|c| !c.is_gap()).map(|c| format!("`{{{}: …}}`", c.name())));
             words.join(", ")
         }
         Kind::Size(low, high) => format!("size, {}", range(size_text(low), size_text(high))),
@@ -117,6 +112,17 @@ fn rule_table(page: &mut String) {
         let here = if rules::PRESENT.contains(&rule.id) { "yes" } else { "" };
         let default = rule.default.as_str();
         let _ = writeln!(page, "| `{}` | {default} | {} | {here} |", rule.id, allowed.join(", "));
+    }
+}
+
+fn gap_list(page: &mut String) {
+    let _ = writeln!(
+        page,
+        "\n## Not in this version\n\nThese keys are known; to use them is an error that says so.\n"
+    );
+    for gap in GAPS {
+        let word = gap.word.map(|w| format!(": {w}")).unwrap_or_default();
+        let _ = writeln!(page, "- `{}{word}`: {}", gap.path, gap.what);
     }
 }
 

@@ -5,12 +5,15 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::limits::CONFIG_MAX_ERRORS;
 use super::tree::Span;
 
 /// Characters of a source line that an excerpt shows at most.
 const EXCERPT_MAX_CHARS: usize = 120;
 /// Of them, before the place.
 const EXCERPT_LEAD_CHARS: usize = 60;
+/// Bytes looked at on either side of the place: a file may be one line of a megabyte.
+const EXCERPT_WINDOW_BYTES: usize = 1024;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,19 +35,21 @@ pub struct ConfigError {
     caret: (usize, usize),
 }
 
-/// All that is wrong with one file, in the file's order.
+/// What is wrong with one file, in the file's order; the first [`CONFIG_MAX_ERRORS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfigErrors {
     /// The file's name as given.
     pub file: String,
     /// At least one.
     pub errors: Vec<ConfigError>,
+    /// Errors beyond those.
+    pub omitted: usize,
 }
 
 impl std::error::Error for ConfigErrors {}
 
 impl ConfigErrors {
-    /// One JSON object: `{"file":…,"errors":[{"path","line","column","cause","hint","excerpt"}]}`.
+    /// One JSON object: `{"file":…,"errors":[{"path","line","column","cause","hint","excerpt"}],"omitted":n}`.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
@@ -60,14 +65,16 @@ impl ConfigErrors {
             excerpt: String::new(),
             caret: (0, 0),
         };
-        Self { file: file.to_owned(), errors: vec![error] }
+        Self { file: file.to_owned(), errors: vec![error], omitted: 0 }
     }
 
     /// Gives `problems` their lines of `text`; what lies in `secrets` is not shown.
     pub(super) fn new(file: &str, text: &str, mut problems: Vec<Problem>, secrets: &[Span]) -> Self {
         problems.sort_by_key(|p| p.span.start);
+        let omitted = problems.len().saturating_sub(CONFIG_MAX_ERRORS);
+        problems.truncate(CONFIG_MAX_ERRORS);
         let errors = problems.into_iter().map(|p| p.placed(text, secrets)).collect();
-        Self { file: file.to_owned(), errors }
+        Self { file: file.to_owned(), errors, omitted }
     }
 }
 
@@ -79,7 +86,10 @@ impl fmt::Display for ConfigErrors {
             }
             error.write(f, &self.file)?;
         }
-        Ok(())
+        match self.omitted {
+            0 => Ok(()),
+            n => writeln!(f, "\n… and {n} more"),
+        }
     }
 }
 
@@ -117,9 +127,14 @@ impl Problem {
         let start = floor(text, self.span.start);
         let before = text.get(..start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        let line = text.get(line_start..).unwrap_or_default();
-        let line = line.split(['\n', '\r']).next().unwrap_or_default();
-        let (excerpt, caret) = excerpt(line, line_start, &(start..self.span.end), secrets);
+        let from = line_start.max(floor(text, start.saturating_sub(EXCERPT_WINDOW_BYTES)));
+        let to = floor(text, start + EXCERPT_WINDOW_BYTES);
+        let line = text.get(from..to).unwrap_or_default();
+        let rest = line.get(start - from..).unwrap_or_default();
+        let line_end = rest.find(['\n', '\r']).map_or(line.len(), |i| start - from + i);
+        let line = line.get(..line_end).unwrap_or_default();
+        let near: Vec<_> = secrets.iter().filter(|s| s.start < to && s.end > from).cloned().collect();
+        let (excerpt, caret) = excerpt(line, from, &(start..self.span.end), &near);
         ConfigError {
             path: self.path,
             line: before.matches('\n').count() + 1,
@@ -132,7 +147,7 @@ impl Problem {
     }
 }
 
-/// `line` as shown, and where `place` lies in it. `offset` is the line's first byte.
+/// `line` as shown, and where `place` lies in it. `offset` is its first byte.
 fn excerpt(line: &str, offset: usize, place: &Span, secrets: &[Span]) -> (String, (usize, usize)) {
     let mut shown: Vec<char> = Vec::new();
     let mut hidden = false;

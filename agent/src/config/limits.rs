@@ -9,8 +9,10 @@ const MIB: u64 = 1024 * KIB;
 
 /// A longer configuration file is refused unread.
 pub const CONFIG_MAX_BYTES: usize = 1024 * 1024;
-/// Nodes of the parsed file, aliases expanded: an alias of an alias of … must not fill the memory.
-pub const CONFIG_MAX_NODES: usize = 50_000;
+/// The parsed file, aliases expanded: an alias of an alias of … must not fill the memory.
+pub const CONFIG_TREE_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Errors that are told at once; the rest are counted.
+pub const CONFIG_MAX_ERRORS: usize = 100;
 /// Nesting of the parsed file; the contract's deepest key has 6 levels.
 pub const CONFIG_MAX_DEPTH: usize = 32;
 /// What `{file: PATH}` may hold for a value that is no secret.

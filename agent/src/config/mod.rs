@@ -465,3 +465,6 @@ pub struct Admin {
     /// Address of `/metrics`, `/livez`, `/readyz`; where `[::]` cannot be bound, `0.0.0.0`.
     pub listen: SocketAddr,
 }
+
+#[cfg(test)]
+mod tests;

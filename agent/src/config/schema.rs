@@ -87,6 +87,13 @@ impl Key {
         children(self.path)
     }
 
+    /// Whether this version has nothing of it: no word of it reaches the typed configuration.
+    pub fn is_gap(&self) -> bool {
+        let whole = |k: &Self| GAPS.iter().any(|g| g.path == k.path && g.word.is_none());
+        let mut inner = self.children().filter(|_| self.absent == Absent::Inner).peekable();
+        whole(self) || inner.peek().is_some() && inner.all(Self::is_gap)
+    }
+
     /// The element of a list.
     pub fn element(&self) -> Option<&'static Self> {
         KEYS.iter().find(|k| k.path.strip_suffix("[]") == Some(self.path))
@@ -96,7 +103,7 @@ impl Key {
 /// The keys directly under `path`; the top ones for the empty path.
 pub fn children(path: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |k| match path {
-        "" => !k.path.contains('.'),
+        "" => !k.path.contains(['.', '[']),
         _ => k
             .path
             .strip_prefix(path)
@@ -378,7 +385,8 @@ pub const GAPS: &[Gap] = &[
     gap("sources.files", "plain files"),
     gap("sources.cloudtrail", "AWS sources"),
     gap("sources.cloudwatch", "AWS sources"),
-    gap("kubernetes", "metadata from the Kubernetes API"),
+    gap("kubernetes.metadata", "metadata from the Kubernetes API"),
+    gap("kubernetes.annotations", "pod annotations (they need the Kubernetes API)"),
     gap("datasets[].label", "datasets by label (they need the Kubernetes API)"),
     gap("filters", "filters and sampling"),
     gap("redaction.custom", "redaction rules of your own"),
@@ -418,7 +426,7 @@ mod tests {
 
     #[test]
     fn each_list_has_an_element_and_each_gap_a_key() {
-        for key in KEYS.iter().filter(|k| matches!(k.kind, Kind::List)) {
+        for key in KEYS.iter().filter(|k| matches!(k.kind, List)) {
             assert!(key.element().is_some(), "{}", key.path);
         }
         for gap in GAPS {

@@ -1,13 +1,16 @@
 //! YAML text as a tree in which every key and value knows its place.
 //! Must not know the schema.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_saphyr::granit_parser::{self as yaml, Event, Parser, ScalarStyle};
 
-use super::limits::{CONFIG_MAX_DEPTH, CONFIG_MAX_NODES};
+use super::limits::{CONFIG_MAX_DEPTH, CONFIG_TREE_MAX_BYTES};
+
+/// What a node costs beside its text; an estimate.
+const NODE_BYTES: usize = 64;
+const TOO_MUCH: &str = "too many values, aliases expanded";
 
 /// Bytes of the text.
 pub(super) type Span = Range<usize>;
@@ -84,14 +87,14 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     documents: usize,
-    nodes: usize,
+    cost_bytes: usize,
 }
 
 /// A collection whose end has not come.
 struct Open {
     start: usize,
     anchor: usize,
-    nodes_before: usize,
+    cost_before: usize,
     content: Content,
 }
 
@@ -127,7 +130,8 @@ impl Builder {
                     true => Kind::Null,
                     false => Kind::Scalar { text: text.into_owned(), plain },
                 };
-                self.put(Node { span, kind }, anchor, 1)?;
+                let cost_bytes = NODE_BYTES + span.len();
+                self.put(Node { span, kind }, anchor, cost_bytes, cost_bytes)?;
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.start(span, anchor, Content::List(Vec::new()))?;
@@ -141,21 +145,22 @@ impl Builder {
                         Content::List(list) => Kind::List(list),
                         Content::Map(map, _) => Kind::Map(map),
                     };
-                    let size = self.nodes - open.nodes_before;
                     let node = Node { span: open.start..span.end.max(open.start), kind };
-                    self.put(node, open.anchor, size)?;
+                    let whole = NODE_BYTES + self.cost_bytes - open.cost_before;
+                    self.put(node, open.anchor, NODE_BYTES, whole)?;
                 }
             }
             Event::Alias(id) => {
-                let Some((kind, size)) = self.anchors.get(&id).map(|(n, size)| (&n.kind, *size)) else {
+                let Some((node, cost_bytes)) = self.anchors.get(&id) else {
                     return fail("an alias of the collection that holds it", None);
                 };
-                // Counted before the copy: the copy is what must not fill the memory.
-                if self.nodes + size > CONFIG_MAX_NODES {
-                    return fail("aliases expand to too many values", None);
+                let cost_bytes = *cost_bytes;
+                // Before the copy: the copy is what must not fill the memory.
+                if self.cost_bytes + cost_bytes > CONFIG_TREE_MAX_BYTES {
+                    return fail(TOO_MUCH, None);
                 }
-                let node = Node { span, kind: kind.clone() };
-                self.put(node, 0, size)?;
+                let node = Node { span, kind: node.kind.clone() };
+                self.put(node, 0, cost_bytes, cost_bytes)?;
             }
             Event::UnresolvedAlias(_) => {
                 return fail(
@@ -173,16 +178,20 @@ impl Builder {
             let cause = format!("nested deeper than {CONFIG_MAX_DEPTH} levels");
             return Err(SyntaxError { span, cause, hint: None });
         }
-        let nodes_before = self.nodes;
-        self.open.push(Open { start: span.start, anchor, nodes_before, content });
+        let cost_before = self.cost_bytes;
+        self.open.push(Open { start: span.start, anchor, cost_before, content });
         Ok(())
     }
 
-    /// A whole node goes into the collection around it. `size`: nodes under `anchor`, itself included.
-    fn put(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), SyntaxError> {
-        self.count(1, &node.span)?;
+    /// A whole node goes into the collection around it. `own`: what it adds to the tree's size; `whole`: with all
+    /// under it, what an alias of it will add.
+    fn put(&mut self, node: Node, anchor: usize, own: usize, whole: usize) -> Result<(), SyntaxError> {
+        self.cost_bytes += own;
+        if self.cost_bytes > CONFIG_TREE_MAX_BYTES {
+            return Err(SyntaxError { span: node.span, cause: TOO_MUCH.to_owned(), hint: None });
+        }
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), size.max(1)));
+            self.anchors.insert(anchor, (node.clone(), whole));
         }
         match self.open.last_mut().map(|open| &mut open.content) {
             None => self.root = Some(node),
@@ -205,6 +214,75 @@ impl Builder {
 }
 
 /// `!!str` says what a quoted scalar says; every other tag is an error.
-fn plain_string(tag: &Cow<'_, yaml::Tag>) -> bool {
+fn plain_string(tag: &yaml::Tag) -> bool {
     tag.core_suffix() == Some("str")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `[a,{b=c}]` with every span's text in front of its value.
+    fn show(text: &str, node: &Node) -> String {
+        let inner = match &node.kind {
+            Kind::Null => "~".to_owned(),
+            Kind::Scalar { text, plain } => format!("{}{text}", if *plain { "" } else { "'" }),
+            Kind::List(nodes) => {
+                format!("[{}]", nodes.iter().map(|n| show(text, n)).collect::<Vec<_>>().join(","))
+            }
+            Kind::Map(entries) => {
+                let entry = |e: &Entry| {
+                    assert_eq!(text.get(e.at.clone()).map(|k| k.trim_matches('"')), Some(e.key.as_str()));
+                    format!("{}={}", e.key, show(text, &e.value))
+                };
+                format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(","))
+            }
+        };
+        if let Kind::Scalar { text: value, plain: true } = &node.kind {
+            let source = text.get(node.span.clone()).unwrap_or_default();
+            assert!(source == value || source.starts_with('*'), "{source} for {value}");
+        }
+        inner
+    }
+
+    #[test]
+    fn trees() {
+        for (text, tree) in [
+            ("", "~"),
+            ("# nothing\n", "~"),
+            ("a: 1\nb: [x, \"y\", ~]\n", "{a=1,b=[x,'y,~]}"),
+            ("а: {ї: є}\nb: і\n", "{а={ї=є},b=і}"),
+            ("a: &x {b: 1}\nc: *x\n", "{a={b=1},c={b=1}}"),
+            ("a: !!str 5\n", "{a='5}"),
+            ("a:\n- b\n- c: d\n  e: f\n", "{a=[b,{c=d,e=f}]}"),
+            ("\u{feff}a: b\n", "{a=b}"),
+            ("a: 1\na: 2\n", "{a=1,a=2}"),
+        ] {
+            let node = parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+            assert_eq!(show(text, &node), tree, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_trees() {
+        let deep = "[".repeat(10_000);
+        let bomb: String = (0..40)
+            .map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(",")))
+            .collect::<String>()
+            .replace("*a-1", "xxxxxxxxxxxx");
+        for (text, cause) in [
+            ("a: [1", "YAML: "),
+            ("a: b: c", "YAML: "),
+            ("a: 1\n---\nb: 2\n", "a second YAML document"),
+            ("a: !secret x\n", "YAML tags"),
+            ("a: *hunter2\n", "an alias (`*…`) without its anchor"),
+            ("a: &x [*x]\n", "an alias"),
+            ("[a]: b\n", "a key is a word"),
+            (&deep, "YAML: "),
+            (&bomb, TOO_MUCH),
+        ] {
+            let error = parse(text).map(|_| ()).map_err(|e| e.cause);
+            assert!(error.as_ref().is_err_and(|e| e.starts_with(cause) && e.len() > 8), "{cause}: {error:?}");
+        }
+    }
 }

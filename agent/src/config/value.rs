@@ -50,8 +50,8 @@ pub(super) fn size_text(bytes: u64) -> String {
 /// A time as a person writes it.
 pub(super) fn time_text(time: Duration) -> String {
     let (ms, s) = (time.as_millis(), u128::from(time.as_secs()));
-    if !ms.is_multiple_of(1000) || ms == 0 {
-        return format!("{ms}ms");
+    if ms == 0 || !ms.is_multiple_of(1000) {
+        return if ms == 0 { "0s".to_owned() } else { format!("{ms}ms") };
     }
     let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
     match units.iter().find(|(_, unit)| s.is_multiple_of(*unit)) {
@@ -274,7 +274,7 @@ mod tests {
         for text in ["", "30", "30 s", "1.5s", "-1s", "5min", "99999999999999999999s"] {
             assert!(time(text).is_err(), "{text}");
         }
-        for text in ["250ms", "30s", "5m", "36h", "30d", "0ms"] {
+        for text in ["250ms", "30s", "5m", "36h", "30d", "0s"] {
             assert_eq!(time_text(time(text).unwrap()), text);
         }
     }

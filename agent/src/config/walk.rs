@@ -1,14 +1,14 @@
 //! Walks the tree along the schema: finds every error at once and makes the values that serde turns into `Config`.
 //! Must not know the typed configuration, nor how one key bears on another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 
 use serde_json::{Map, Value};
 
 use super::error::{Problem, did_you_mean};
-use super::limits::VALUE_FILE_MAX_BYTES;
+use super::limits::{CONFIG_MAX_ERRORS, VALUE_FILE_MAX_BYTES};
 use super::rules;
 use super::schema::{self, Absent, GAPS, KEYS, Key, Kind};
 use super::tree::{self, Entry, Kind as Tree, Node, Span};
@@ -82,65 +82,69 @@ impl<'a> Walk<'a> {
 
     /// Keys that the schema has not, and keys that stand twice.
     fn strangers(&mut self, schema: &str, at: &str, entries: &[Entry]) {
-        for (i, entry) in entries.iter().enumerate() {
-            if entries.iter().take(i).any(|e| e.key == entry.key) {
+        let mut seen = HashSet::new();
+        for entry in entries {
+            if !seen.insert(&entry.key) {
                 self.hide(&entry.value);
                 self.problem(&join(at, &entry.key), &entry.at, "this key stands here twice", None);
             } else if schema::children(schema).all(|k| k.name() != entry.key) {
                 // It may be a misspelt `password`.
                 self.hide(&entry.value);
                 let names = schema::children(schema).map(Key::name);
-                let hint = match did_you_mean(&entry.key, names) {
-                    Some(meant) => Some(format!("did you mean `{meant}`?")),
-                    None => elsewhere(&entry.key)
-                        .map(|path| format!("`{}` stands at `{path}`", entry.key))
-                        .or_else(|| (entry.key == "<<").then(|| "merge keys are not known here".to_owned())),
+                // Nobody reads the hints of a hundred errors, and each costs a search.
+                let hint = || match (did_you_mean(&entry.key, names), elsewhere(&entry.key)) {
+                    (Some(meant), _) => Some(format!("did you mean `{meant}`?")),
+                    (None, Some(path)) => Some(format!("`{}` stands at `{path}`", entry.key)),
+                    (None, None) => {
+                        (entry.key == "<<").then(|| "YAML merge keys are not supported".to_owned())
+                    }
                 };
+                let hint = if self.problems.len() < CONFIG_MAX_ERRORS { hint() } else { None };
                 self.problem(&join(at, &entry.key), &entry.at, "unknown key", hint);
             }
         }
     }
 
+    /// The value of one key, given or not. None: nothing of it is for the typed configuration.
     fn key(&mut self, key: &Key, at: &str, entry: Option<&Entry>, around: &Span) -> Option<Value> {
-        let gap = GAPS.iter().find(|g| g.path == key.path);
         let written = entry.filter(|e| !e.value.is_null() || null_is_a_word(key, &e.value));
-        let Some(entry) = written else {
-            if key.absent == Absent::Error {
-                let span = entry.map_or(around.start..around.start, |e| e.at.clone());
-                self.problem(at, &span, "this key is required", Some(key.doc.to_owned()));
+        let value = match written {
+            Some(entry) => self.written(key, at, entry),
+            None if key.absent == Absent::Inner => {
+                // Not by `fallback`: a required key below must be missed aloud.
+                let nothing = Node { span: around.start..around.start, kind: Tree::Null };
+                self.section(key.path, at, &nothing).map(Value::Object)
             }
-            let unset = self.fallback(key);
-            return unset.filter(|_| gap.is_none_or(|g| g.word.is_some()));
-        };
-        let value = self.value(key, at, &entry.value);
-        if let Some(value) = &value {
-            self.given.insert(at.to_owned(), (entry.value.span.clone(), value.clone()));
-        }
-        match (gap, value) {
-            (None, Some(value)) => Some(value),
-            (Some(gap), value) => {
-                let missing =
-                    |span: &Span| (span.clone(), format!("not supported by this version: {}", gap.what));
-                match (gap.word, value) {
-                    (Some(word), Some(value)) if value == word => {
-                        let (span, cause) = missing(&entry.value.span);
-                        self.problem(at, &span, cause, None);
-                    }
-                    (Some(_), Some(value)) => return Some(value),
-                    (None, value) => {
-                        let needs = |v: Value| v != "off" && v != false && Some(v) != self.fallback(key);
-                        if value.is_none_or(needs) {
-                            let (span, cause) = missing(&entry.at);
-                            self.problem(at, &span, cause, None);
-                        }
-                        return None;
-                    }
-                    (Some(_), None) => {}
+            None => {
+                if key.absent == Absent::Error {
+                    let span = entry.map_or(around.start..around.start, |e| e.at.clone());
+                    self.problem(at, &span, "this key is required", Some(key.doc.to_owned()));
                 }
                 self.fallback(key)
             }
-            (None, None) => self.fallback(key),
+        };
+        value.filter(|_| !key.is_gap())
+    }
+
+    fn written(&mut self, key: &Key, at: &str, entry: &Entry) -> Option<Value> {
+        let span = &entry.value.span;
+        let value = self.value(key, at, &entry.value);
+        self.given.insert(at.to_owned(), (span.clone(), value.clone().unwrap_or_default()));
+        let Some(gap) = GAPS.iter().find(|g| g.path == key.path) else {
+            return value.or_else(|| self.fallback(key));
+        };
+        let needed = match (&value, gap.word) {
+            (None, word) => word.is_none(),
+            (Some(value), Some(word)) => value == word,
+            (Some(value), None) => {
+                value != "off" && value != false && Some(value) != self.fallback(key).as_ref()
+            }
+        };
+        if needed {
+            let span = if gap.word.is_some() { span } else { &entry.at };
+            self.problem(at, span, format!("not supported by this version: {}", gap.what), None);
         }
+        value.filter(|_| !needed).or_else(|| self.fallback(key))
     }
 
     /// What holds where nothing (good) was written. Reports nothing.
@@ -229,9 +233,10 @@ impl<'a> Walk<'a> {
             return None;
         };
         let mut map = Map::new();
-        for (i, entry) in entries.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for entry in entries {
             let at = join(at, &entry.key);
-            if entries.iter().take(i).any(|e| e.key == entry.key) {
+            if !seen.insert(&entry.key) {
                 self.problem(&at, &entry.at, "this key stands here twice", None);
                 continue;
             }
@@ -386,7 +391,7 @@ fn null_is_a_word(key: &Key, node: &Node) -> bool {
     matches!(key.kind, Kind::Word(words) if words.contains(&"null")) && !node.span.is_empty()
 }
 
-/// The only key of this name, if it is long enough to be no accident.
+/// The only key of this name.
 fn elsewhere(name: &str) -> Option<&'static str> {
     let mut there = KEYS.iter().filter(|k| k.name() == name && !k.path.contains('['));
     there.next().filter(|_| there.next().is_none()).map(|k| k.path)
