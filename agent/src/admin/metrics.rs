@@ -162,10 +162,6 @@ pub struct Metrics {
     pub dead_letters: Gauge,
     pub checkpoint_age: FloatGauge,
     pub inotify_exhausted: Gauge,
-    pub process_resident_memory: Gauge,
-    pub process_cpu: Counter<f64, AtomicU64>,
-    pub process_open_fds: Gauge,
-    pub process_start_time: FloatGauge,
 }
 
 impl Metrics {
@@ -313,14 +309,8 @@ impl Metrics {
                 "1 where inotify watches ran out and polling took over",
                 Gauge::default()
             ),
-            process_resident_memory: Gauge::default(),
-            process_cpu: Counter::default(),
-            process_open_fds: Gauge::default(),
-            process_start_time: FloatGauge::default(),
         };
         r.register("build", "Version of the agent", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
-        // process_* stand in the name space that every dashboard expects them in: without our prefix, as the
-        // client libraries of Prometheus name them.
         (metrics, registry)
     }
 }
