@@ -97,7 +97,8 @@ impl Scanner {
     /// The text is taken to be UTF-8; bytes above 0x7F inside of strings are not looked at.
     ///
     /// # Errors
-    /// [`Flaw::JsonMalformed`], [`Flaw::JsonDuplicateKey`] or [`Flaw::JsonTooDeep`], whichever comes first.
+    /// [`Flaw::JsonMalformed`], [`Flaw::JsonDuplicateKey`] or [`Flaw::JsonTooDeep`], whichever is met first (doubled
+    /// keys of an object with more than 64 are met at its end).
     #[inline]
     pub fn scan(
         &mut self,
