@@ -63,7 +63,7 @@ fn container(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(format!("log file of {} lines", lines.len()));
     group.throughput(Throughput::Bytes(file.len() as u64));
     group.bench_function("lines", |b| {
-        b.iter(|| Lines::new(black_box(file)).map(|s| u64::from(s.end)).sum::<u64>())
+        b.iter(|| Lines::new(black_box(file)).map(|s| u64::from(s.end)).sum::<u64>());
     });
     group.bench_function("lines + cri", |b| {
         let mut cache = cri::TimeCache::default();
@@ -136,7 +136,7 @@ fn times(criterion: &mut Criterion) {
     group.bench_function("parse_rfc3339", |b| b.iter(|| time::parse_rfc3339(black_box(&stamp))));
     let stamp = *b"23/Nov/2026:08:01:02 +0000";
     group.bench_function("parse_app_time of an access log", |b| {
-        b.iter(|| time::parse_app_time(black_box(&stamp)))
+        b.iter(|| time::parse_app_time(black_box(&stamp)));
     });
     group.bench_function("write_rfc3339", |b| {
         let mut out = [0; time::RFC3339_BYTES];

@@ -141,7 +141,7 @@ fn trace_line() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn cri_lines(lines in edited_lines(cri_line())) { oracle::cri(&lines); }

@@ -38,7 +38,7 @@ fn one(scanner: &mut Scanner, line: &[u8], depth: u8) {
         (Ok(_), Ok(_)) => panic!("accepted what is no object"),
         // Numbers of any size are valid by the RFC.
         (Ok(_), Err(error)) => {
-            assert!(error.to_string().starts_with("number out of range"), "accepted: {error}")
+            assert!(error.to_string().starts_with("number out of range"), "accepted: {error}");
         }
         (Err(Flaw::JsonTooDeep), Ok(strict)) => assert!(strict.depth > depth, "not too deep"),
         (Err(Flaw::JsonTooDeep), Err(_)) => {}
