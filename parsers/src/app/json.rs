@@ -126,6 +126,7 @@ impl Scanner {
         // One bit a level, the innermost lowest: 1 is an object.
         let mut objects = 1u64;
         self.keys.clear();
+        self.keys.shrink_to(KEPT_KEYS);
         self.open(depth);
         at = skip_blanks(body, at + 1);
         let mut ends = byte(body, at) == b'}';
@@ -257,6 +258,9 @@ struct Key {
 /// Keys of an object up to which each new one is compared with those before. Beyond, the object's keys are sorted
 /// when it ends, so that a hostile line costs n log n.
 const COMPARED_KEYS: usize = 64;
+
+/// Keys whose memory is kept for the next line: 16 bytes each.
+const KEPT_KEYS: usize = 4096;
 
 impl Scanner {
     #[inline(always)]
