@@ -97,7 +97,8 @@ impl Scanner {
     /// The text is taken to be UTF-8; bytes above 0x7F inside of strings are not looked at.
     ///
     /// # Errors
-    /// [`Flaw::JsonMalformed`], [`Flaw::JsonDuplicateKey`] or [`Flaw::JsonTooDeep`], whichever comes first.
+    /// [`Flaw::JsonMalformed`], [`Flaw::JsonDuplicateKey`] or [`Flaw::JsonTooDeep`], whichever is met first (doubled
+    /// keys of an object with more than 64 are met at its end).
     #[inline]
     pub fn scan(
         &mut self,
@@ -125,6 +126,7 @@ impl Scanner {
         // One bit a level, the innermost lowest: 1 is an object.
         let mut objects = 1u64;
         self.keys.clear();
+        self.keys.shrink_to(KEPT_KEYS);
         self.open(depth);
         at = skip_blanks(body, at + 1);
         let mut ends = byte(body, at) == b'}';
@@ -256,6 +258,9 @@ struct Key {
 /// Keys of an object up to which each new one is compared with those before. Beyond, the object's keys are sorted
 /// when it ends, so that a hostile line costs n log n.
 const COMPARED_KEYS: usize = 64;
+
+/// Keys whose memory is kept for the next line: 16 bytes each.
+const KEPT_KEYS: usize = 4096;
 
 impl Scanner {
     #[inline(always)]
@@ -400,22 +405,22 @@ impl Utf8 {
     }
 }
 
-/// What the escape at the begin of `raw` stands for, and its length there.
+/// What the escape at the begin of `raw` stands for, and its length there; only ASCII is passed over.
 fn unescape_one(raw: &[u8]) -> (Utf8, usize) {
-    let (symbol, used) = match raw.get(1) {
-        Some(b'u') => {
-            let (high, low) = (hex4(raw, 2), hex4(raw, 8));
-            match (high, low) {
-                (Some(high @ 0xD800..0xDC00), Some(low @ 0xDC00..0xE000))
-                    if raw.get(6..8) == Some(b"\\u") =>
-                {
-                    (char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)), 12)
-                }
-                (unit, _) => (unit.and_then(char::from_u32), 6),
+    let (symbol, used) = match (raw.get(1), hex4(raw, 2)) {
+        (Some(b'u'), Some(high @ 0xD800..0xDC00)) => match hex4(raw, 8) {
+            Some(low @ 0xDC00..0xE000) if raw.get(6..8) == Some(b"\\u") => {
+                (char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)), 12)
             }
-        }
-        Some(escape) => (simple_escape(*escape).map(char::from), 2),
-        None => (None, 1),
+            _ => (None, 6),
+        },
+        (Some(b'u'), Some(unit)) => (char::from_u32(unit), 6),
+        (Some(b'u'), None) => (None, 2),
+        (Some(escape), _) => match simple_escape(*escape) {
+            Some(byte) => (Some(char::from(byte)), 2),
+            None => (None, 1),
+        },
+        (None, _) => (None, 1),
     };
     let mut bytes = [0; 4];
     let len = symbol.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut bytes).len();
@@ -709,8 +714,8 @@ mod tests {
             (r"\u0041\u00e9\u20ac\ud83d\ude00!", "Aé€😀!"),
             (r"\ud800x", "\u{fffd}x"),
             (r"\ud800\u0041", "\u{fffd}A"),
-            (r"\q\", "\u{fffd}\u{fffd}"),
-            (r"\u12", "\u{fffd}"),
+            (r"\q\é\", "\u{fffd}q\u{fffd}é\u{fffd}"),
+            (r"\u12é", "\u{fffd}12é"),
         ] {
             let mut out = b"> ".to_vec();
             unescape(raw.as_bytes(), &mut out);
