@@ -93,6 +93,16 @@ impl BytePermit {
         self.pool.freed.notify_all();
     }
 
+    /// Moves `bytes` into a permit of their own; what this one does not hold is taken even below zero.
+    #[must_use]
+    pub fn split(&mut self, bytes: u64) -> Self {
+        let want = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let own = self.bytes.min(want);
+        self.bytes -= own;
+        *self.pool.lock() -= want - own;
+        Self { pool: Arc::clone(&self.pool), bytes: want }
+    }
+
     /// Bytes it holds.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -124,6 +134,17 @@ mod tests {
         assert!(pool.wait_for(90, Duration::from_millis(1)));
         assert!(!pool.wait_for(91, Duration::from_millis(1)));
         drop(b);
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn a_split_permit_returns_all() {
+        let pool = BytePool::new(100);
+        let mut a = pool.try_acquire(60).unwrap();
+        let b = a.split(50);
+        let c = a.split(20);
+        assert_eq!((a.bytes(), b.bytes(), c.bytes(), pool.used()), (0, 50, 20, 70));
+        drop((a, b, c));
         assert_eq!(pool.used(), 0);
     }
 
