@@ -38,3 +38,16 @@ fn a_stopped_server_leaves_neither_process_nor_folder() -> Result<()> {
     assert!(!folder.exists());
     Ok(())
 }
+
+#[test]
+fn a_server_whose_test_process_died_goes_with_its_folder() -> Result<()> {
+    for product in Product::ALL {
+        let server = Server::start(product, Options { tls: Tls::Off, ..Options::default() })?;
+        let (pid, home) = server.abandon()?;
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        wait::until("end of an abandoned server", Duration::from_secs(30), || {
+            Ok((!process.exists() && !home.exists()).then_some(()))
+        })?;
+    }
+    Ok(())
+}

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 use fintail_tests::{
-    client::{Auth, Client, create_body, item_statuses, unique_stream},
+    client::{Auth, Client, Trust, create_body, item_statuses, unique_stream},
     server::{Options, Product, Server, Tls},
 };
 use flate2::{Compression, write::GzEncoder};
@@ -195,7 +195,7 @@ fn a_wrong_password_answers_401() -> Result<()> {
 fn a_client_that_trusts_another_ca_gets_no_connection() -> Result<()> {
     for product in Product::ALL {
         let server = Server::shared(product);
-        let distrustful = Client::new(server.url(), Auth::None, Some(&server.certs().wrong_ca), None)?;
+        let distrustful = Client::new(server.url(), Auth::None, Trust::Ca(&server.certs().wrong_ca), None)?;
         let error = distrustful.get("").unwrap_err();
         assert!(format!("{error:#?}").contains("UnknownIssuer"), "{product:?}: {error:#?}");
     }
@@ -220,12 +220,22 @@ fn an_api_key_may_do_what_its_role_says_item_by_item() -> Result<()> {
 
 #[test]
 fn a_certificate_that_is_over_or_for_another_host_is_refused() -> Result<()> {
-    for (tls, reason) in [(Tls::Expired, "certificate expired"), (Tls::WrongName, "not valid for name")] {
-        // only the good client of a server knows its readiness, so a bad certificate is swapped in later
-        let mut server = Server::start(Product::OpenSearch, Options::default())?;
-        server.show_certificate(tls)?;
+    for (tls, reason) in [(Tls::Expired, "Expired"), (Tls::WrongName, "NotValidForName")] {
+        let server = Server::start(Product::OpenSearch, Options { tls, ..Options::default() })?;
         let error = server.client().get("").unwrap_err();
         assert!(format!("{error:#?}").contains(reason), "{error:#?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_that_wants_client_certificates_takes_only_those_of_its_ca() -> Result<()> {
+    for product in Product::ALL {
+        let server = Server::start(product, Options { client_certificates: true, ..Options::default() })?;
+        assert_eq!(server.client().get("")?.status, 200, "{product:?}");
+        let ca = Trust::Ca(&server.certs().ca);
+        let without = Client::new(server.url(), server.client().auth().clone(), ca, None)?;
+        assert!(without.get("").is_err(), "{product:?}");
     }
     Ok(())
 }

@@ -37,6 +37,15 @@ pub enum Auth {
     ApiKey(String),
 }
 
+/// Whose certificates a client takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Trust<'a> {
+    /// Those of the CAs in this PEM file, and nobody else's.
+    Ca(&'a Path),
+    /// All, even bad ones.
+    Anybody,
+}
+
 /// An answer of any status.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -72,12 +81,13 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client that trusts the CAs in the file `ca` and nobody else, and shows `identity` where it is asked for one.
-    pub fn new(url: &str, auth: Auth, ca: Option<&Path>, identity: Option<&Leaf>) -> Result<Self> {
+    /// A client that shows `identity` where it is asked for one.
+    pub fn new(url: &str, auth: Auth, trust: Trust<'_>, identity: Option<&Leaf>) -> Result<Self> {
         let mut builder = loopback_http().timeout(REQUEST_TIMEOUT);
-        if let Some(ca) = ca {
-            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&fs::read(ca)?)?);
-        }
+        builder = match trust {
+            Trust::Ca(ca) => builder.tls_certs_only(Certificate::from_pem_bundle(&fs::read(ca)?)?),
+            Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
+        };
         if let Some(leaf) = identity {
             let mut pem = fs::read(&leaf.cert)?;
             pem.extend(fs::read(&leaf.key)?);
@@ -89,6 +99,11 @@ impl Client {
     /// The same client, asking as somebody else.
     pub fn with_auth(&self, auth: Auth) -> Self {
         Self { auth, ..self.clone() }
+    }
+
+    /// Who asks.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     /// Scheme, host and port.

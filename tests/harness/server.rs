@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::{
     certs::Certs,
-    client::{Auth, Client},
+    client::{Auth, Client, Trust},
     parts::{self, Parts, Recipe},
     port, wait,
 };
@@ -39,7 +39,7 @@ pub enum Product {
     Elasticsearch,
 }
 
-/// Which certificate the server shows.
+/// Which certificate the server shows; all name `localhost` and 127.0.0.1 where nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tls {
     /// One that the CA vouches for.
@@ -97,7 +97,7 @@ impl Server {
         let client = Client::new(
             &format!("{scheme}://127.0.0.1:{port}"),
             Auth::Basic(product.user().to_owned(), PASSWORD.to_owned()),
-            Some(&certs.ca),
+            Trust::Ca(&certs.ca),
             options.client_certificates.then_some(&certs.client),
         )?;
         let mut server = Self { product, options, parts, home, certs, port, process: None, client };
@@ -185,17 +185,32 @@ impl Server {
         Ok(())
     }
 
+    /// Closes the pipe to the node, as the kernel does when the test process dies, and gives its process id and folder: both
+    /// are to vanish without another word from us.
+    pub fn abandon(mut self) -> Result<(u32, PathBuf)> {
+        let mut child = self.process.take().context("the server does not run")?;
+        drop(child.stdin.take());
+        let (pid, home) = (child.id(), self.home.path().to_owned());
+        self.home.disable_cleanup(true);
+        // a child nobody waits for stays a zombie, with its entry in /proc
+        std::thread::spawn(move || child.wait());
+        Ok((pid, home))
+    }
+
     /// Starts the node again on the same port and data, and waits until it answers.
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
         self.process = Some(self.spawn()?);
         let url = self.client.url().to_owned();
+        // a certificate that clients must refuse is no reason for us not to see that the server is up
+        let identity = self.options.client_certificates.then_some(&self.certs.client);
+        let probe = Client::new(&url, self.client.auth().clone(), Trust::Anybody, identity)?;
         wait::until(&format!("{:?} at {url}", self.product), START_DEADLINE, || {
             if let Some(status) = self.process.as_mut().map(Child::try_wait).transpose()?.flatten() {
                 bail!("{:?} ended with {status} while starting", self.product);
             }
             // refused connections and, while the security index opens, 401: both mean not yet
-            Ok(self.client.ready().then_some(()))
+            Ok(probe.ready().then_some(()))
         })
         .with_context(|| format!("end of its log:\n{}", self.log_tail()))
     }
@@ -206,13 +221,6 @@ impl Server {
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
         lines.split_at(lines.len().saturating_sub(LOG_TAIL_LINES)).1.join("\n")
-    }
-
-    /// Lets a running OpenSearch show another certificate from the next connection on (its launcher reads the files anew;
-    /// Elasticsearch looks at its files every few seconds).
-    pub fn show_certificate(&mut self, tls: Tls) -> Result<()> {
-        self.options.tls = tls;
-        self.write_tls_files()
     }
 
     fn log_path(&self) -> PathBuf {

@@ -47,31 +47,42 @@ public final class PemTls extends Plugin {
         });
     }
 
-    private record Http(Path config) implements SecureHttpTransportSettingsProvider {
+    private static final class Http implements SecureHttpTransportSettingsProvider {
+        private final Path config;
+        private SSLContext context;
+
+        Http(Path config) {
+            this.config = config;
+        }
+
         @Override
         public Optional<TransportExceptionHandler> buildHttpServerExceptionHandler(Settings s, HttpServerTransport t) {
             return Optional.of(TransportExceptionHandler.NOOP);
         }
 
-        /** Called once a connection; reads the files each time, so that a test can swap a certificate under a live node. */
+        /** Called once a connection; all share one context, so that clients can resume their sessions. */
         @Override
-        public Optional<SSLEngine> buildSecureHttpServerEngine(Settings s, HttpServerTransport t) throws SSLException {
+        public synchronized Optional<SSLEngine> buildSecureHttpServerEngine(Settings s, HttpServerTransport t)
+            throws SSLException {
+            Path clientCa = config.resolve("client-ca.crt");
+            boolean mutual = Files.exists(clientCa);
             try {
-                Path clientCa = config.resolve("client-ca.crt");
-                boolean mutual = Files.exists(clientCa);
-                SSLContext context = SSLContext.getInstance("TLS");
-                context.init(
-                    serverKeys(config).getKeyManagers(),
-                    mutual ? trustIn(clientCa).getTrustManagers() : null,
-                    null
-                );
-                SSLEngine engine = context.createSSLEngine();
-                engine.setUseClientMode(false);
-                engine.setNeedClientAuth(mutual);
-                return Optional.of(engine);
+                if (context == null) {
+                    SSLContext fresh = SSLContext.getInstance("TLS");
+                    fresh.init(
+                        serverKeys(config).getKeyManagers(),
+                        mutual ? trustIn(clientCa).getTrustManagers() : null,
+                        null
+                    );
+                    context = fresh;
+                }
             } catch (GeneralSecurityException | IOException error) {
                 throw new SSLException(error);
             }
+            SSLEngine engine = context.createSSLEngine();
+            engine.setUseClientMode(false);
+            engine.setNeedClientAuth(mutual);
+            return Optional.of(engine);
         }
     }
 
