@@ -301,7 +301,12 @@ impl Bank {
         draft.clear();
         let mut rng = Rng::of(self.options.seed, self.source, seq);
         let kind = self.kind(rng.unit());
-        let stderr = kind == Kind::Trace || rng.unit() < 0.09;
+        let stderr = rng.unit()
+            < match kind {
+                Kind::Trace => 1.0,
+                Kind::Long => 0.3,
+                _ => 0.09,
+            };
         let scale = self.options.sensitive;
         let mut pen = Pen {
             rng,
@@ -881,110 +886,84 @@ impl Pen<'_> {
 
     fn zap(&mut self) {
         put! { self,
-            r#"{"level":""#, any(&["info", "info", "info", "debug", "warn", "error"]), r#"","ts":"#
+            r#"{"level":""#, any(&["info", "info", "info", "debug", "warn", "error"]), r#"","ts":"#,
+            epoch_s(), r#","caller":""#, any(&["ledger/post.go:", "http/server.go:", "risk/score.go:"]),
+            num(20, 480), r#"","msg":""#, any(ACTIONS), r#"","seq":""#, start(), r#"","trace_id":""#,
+            hex(32), r#"","span_id":""#, hex(16), r#"","transfer":{"id":""#, uuid(),
+            r#"","amount":{"value":""#, amount(), r#"","currency":""#, any(CURRENCIES),
+            r#""},"attempt":"#, num(1, 3), r#"},"customer":{"id":"cus_"#, hex(12),
+            r#"","segment":""#, any(&["retail", "business", "private"]), r#"""#,
+            json_email("email"), "}", json_card(), json_other(), r#","took_ms":"#, num(1, 950),
+            r#","end":""#, end(), r#""}"#
         };
-        put! { self,
-            epoch_s(), r#","caller":""#, any(&["ledger/post.go:", "http/server.go:", "risk/score.go:"])
-        };
-        put! { self,
-            num(20, 480), r#"","msg":""#, any(ACTIONS), r#"","seq":""#, start(), r#"","trace_id":""#
-        };
-        put! { self, hex(32), r#"","span_id":""#, hex(16), r#"","transfer":{"id":""#, uuid() };
-        put! { self, r#"","amount":{"value":""#, amount(), r#"","currency":""#, any(CURRENCIES) };
-        put! { self, r#""},"attempt":"#, num(1, 3), r#"},"customer":{"id":"cus_"#, hex(12) };
-        put! { self, r#"","segment":""#, any(&["retail", "business", "private"]), r#"""# };
-        put! { self, json_email("email"), "}", json_card(), json_other(), r#","took_ms":"#, num(1, 950) };
-        put! { self, r#","end":""#, end(), r#""}"# };
     }
 
     fn logback(&mut self) {
         put! { self,
-            r#"{"@timestamp":""#, iso_ms(), r#"","@version":"1","message":""#, any(ACTIONS), " order="
+            r#"{"@timestamp":""#, iso_ms(), r#"","@version":"1","message":""#, any(ACTIONS), " order=",
+            hex(10), text_email(" customer="), text_card(" card "), r#"","logger_name":"com.bank."#,
+            service(), ".", any(CLASSES), r#"","thread_name":"http-nio-8080-exec-"#, num(1, 50),
+            r#"","level":""#, any(&["INFO", "INFO", "INFO", "WARN", "ERROR", "DEBUG"]),
+            r#"","level_value":20000,"seq":""#, start(), r#"","traceId":""#, hex(32),
+            r#"","spanId":""#, hex(16), r#"","amount":"#, amount(), r#","currency":""#,
+            any(CURRENCIES), r#"","paymentId":""#, uuid(), r#"""#, json_other(), r#","end":""#, end(),
+            r#""}"#
         };
-        put! { self,
-            hex(10), text_email(" customer="), text_card(" card "), r#"","logger_name":"com.bank."#
-        };
-        put! { self, service(), ".", any(CLASSES), r#"","thread_name":"http-nio-8080-exec-"#, num(1, 50) };
-        put! { self, r#"","level":""#, any(&["INFO", "INFO", "INFO", "WARN", "ERROR", "DEBUG"]) };
-        put! { self, r#"","level_value":20000,"seq":""#, start(), r#"","traceId":""#, hex(32) };
-        put! { self, r#"","spanId":""#, hex(16), r#"","amount":"#, amount(), r#","currency":""# };
-        put! { self,
-            any(CURRENCIES), r#"","paymentId":""#, uuid(), r#"""#, json_other(), r#","end":""#, end()
-        };
-        put! { self, r#""}"# };
     }
 
     fn pino(&mut self) {
         put! { self,
-            r#"{"level":"#, any(&["30", "30", "30", "40", "50", "20"]), r#","time":"#, epoch_ms()
+            r#"{"level":"#, any(&["30", "30", "30", "40", "50", "20"]), r#","time":"#, epoch_ms(),
+            r#","pid":"#, num(1, 40), r#","hostname":""#, pod_name(), r#"","reqId":""#, uuid(),
+            r#"","seq":""#, start(), r#"","req":{"method":""#, any(METHODS), r#"","url":""#, any(PATHS),
+            "?page=", num(1, 90), query_email(), query_card(), r#"","remoteAddress":""#, ip(),
+            r#"","remotePort":"#, num(30_000, 60_999), r#"},"res":{"statusCode":"#, any(STATUSES),
+            r#","headers":{"content-type":"application/json","x-request-id":""#, hex(24),
+            r#""}},"responseTime":"#, num(1, 900), ".", num(1, 9), json_other(),
+            r#","msg":"request completed","end":""#, end(), r#""}"#
         };
-        put! { self, r#","pid":"#, num(1, 40), r#","hostname":""#, pod_name(), r#"","reqId":""#, uuid() };
-        put! { self,
-            r#"","seq":""#, start(), r#"","req":{"method":""#, any(METHODS), r#"","url":""#, any(PATHS)
-        };
-        put! { self, "?page=", num(1, 90), query_email(), query_card(), r#"","remoteAddress":""#, ip() };
-        put! { self,
-            r#"","remotePort":"#, num(30_000, 60_999), r#"},"res":{"statusCode":"#, any(STATUSES)
-        };
-        put! { self, r#","headers":{"content-type":"application/json","x-request-id":""#, hex(24) };
-        put! { self, r#""}},"responseTime":"#, num(1, 900), ".", num(1, 9), json_other() };
-        put! { self, r#","msg":"request completed","end":""#, end(), r#""}"# };
     }
 
     fn ecs(&mut self) {
         put! { self,
-            r#"{"@timestamp":""#, iso_ms(), r#"","log.level":""#, any(&["INFO", "INFO", "WARN", "ERROR"])
+            r#"{"@timestamp":""#, iso_ms(), r#"","log.level":""#, any(&["INFO", "INFO", "WARN", "ERROR"]),
+            r#"","message":""#, any(ACTIONS), text_email(" for "), r#"","ecs.version":"1.2.0","#,
+            r#""service.name":""#, service(), r#"","event.dataset":""#, service(), r#".log","#,
+            r#""process.thread.name":"pool-"#, num(1, 9), "-thread-", num(1, 32), r#"","seq":""#, start(),
+            r#"","trace.id":""#, hex(32), r#"","transaction.id":""#, hex(16), r#"","labels":{"tenant":""#,
+            any(&["ua", "pl", "de", "lt"]), r#"","account":"acc-"#, hex(10), r#"","rate":"#, num(0, 3),
+            ".", num(1_000, 9_999), "}", json_card(), json_other(), r#","event.duration":"#,
+            num(100_000, 900_000_000), r#","end":""#, end(), r#""}"#
         };
-        put! { self,
-            r#"","message":""#, any(ACTIONS), text_email(" for "), r#"","ecs.version":"1.2.0","#
-        };
-        put! { self, r#""service.name":""#, service(), r#"","event.dataset":""#, service(), r#".log","# };
-        put! { self,
-            r#""process.thread.name":"pool-"#, num(1, 9), "-thread-", num(1, 32), r#"","seq":""#, start()
-        };
-        put! { self,
-            r#"","trace.id":""#, hex(32), r#"","transaction.id":""#, hex(16), r#"","labels":{"tenant":""#
-        };
-        put! { self,
-            any(&["ua", "pl", "de", "lt"]), r#"","account":"acc-"#, hex(10), r#"","rate":"#, num(0, 3)
-        };
-        put! { self, ".", num(1_000, 9_999), "}", json_card(), json_other(), r#","event.duration":"# };
-        put! { self, num(100_000, 900_000_000), r#","end":""#, end(), r#""}"# };
     }
 
     fn access(&mut self) -> u32 {
         put! { self,
-            ip(), " - - [", clf(), "] \"", any(METHODS), " ", any(PATHS), "/", start(), "?v=", num(1, 9)
-        };
-        put! { self,
+            ip(), " - - [", clf(), "] \"", any(METHODS), " ", any(PATHS), "/", start(), "?v=", num(1, 9),
             query_email(), query_card(), query_other(), " HTTP/1.1\" ", any(STATUSES), " ",
-            num(80, 48_000)
+            num(80, 48_000),
+            " \"https://bank.example.com", any(PATHS), "\" \"", any(AGENTS), " ", end(), "\""
         };
-        put! { self, " \"https://bank.example.com", any(PATHS), "\" \"", any(AGENTS), " ", end(), "\"" };
         1
     }
 
     fn text(&mut self) -> u32 {
         if self.rng.one_in(2) {
             put! { self,
-                "time=", iso_ms(), " level=", any(&["info", "info", "warn", "error", "debug"]), " msg=\""
-            };
-            put! { self, any(ACTIONS), "\" seq=", start(), " batch=", uuid(), " rows=", num(1, 9_000) };
-            put! { self,
+                "time=", iso_ms(), " level=", any(&["info", "info", "warn", "error", "debug"]), " msg=\"",
+                any(ACTIONS), "\" seq=", start(), " batch=", uuid(), " rows=", num(1, 9_000),
                 text_email(" email="), text_card(" card="), line_other(), " took=", num(1, 900),
-                "ms end="
+                "ms end=",
+                end()
             };
-            put! { self, end() };
         } else {
             put! { self,
                 log4j(), " ", any(&["INFO ", "WARN ", "ERROR"]), " [worker-", num(1, 16), "] ",
-                any(CLASSES)
+                any(CLASSES),
+                ": ", any(ACTIONS), " seq=", start(), text_email(" on behalf of "),
+                text_card(", paid with card "), line_other(), ", ledger entry ", hex(12), " took ",
+                num(1, 900), " ms (", end(), ")"
             };
-            put! { self, ": ", any(ACTIONS), " seq=", start(), text_email(" on behalf of ") };
-            put! { self,
-                text_card(", paid with card "), line_other(), ", ledger entry ", hex(12), " took "
-            };
-            put! { self, num(1, 900), " ms (", end(), ")" };
         }
         1
     }
@@ -994,11 +973,11 @@ impl Pen<'_> {
         let causes = if lines >= 12 { 2 } else { 1 };
         put! { self,
             log4j(), " ERROR [http-nio-8080-exec-", num(1, 50), "] com.bank.", service(), ".",
-            any(CLASSES)
+            any(CLASSES),
+            " - Unhandled exception seq=", start(), line_other(), "\n",
+            any(EXCEPTIONS), ": ", any(ACTIONS), " failed", text_card(" for card "),
+            text_email(", customer ")
         };
-        put! { self, " - Unhandled exception seq=", start(), line_other(), "\n" };
-        put! { self, any(EXCEPTIONS), ": ", any(ACTIONS), " failed", text_card(" for card ") };
-        put! { self, text_email(", customer ") };
         // Two lines of head; each cause is a line of its own and closes with "... n more".
         let frames = lines - 2 - 2 * causes;
         let mut left = frames;
@@ -1023,28 +1002,24 @@ impl Pen<'_> {
 
     fn frame(&mut self) {
         put! { self,
-            "\n\tat ", any(PACKAGES), any(CLASSES), ".", any(FUNCTIONS), "(", any(CLASSES), ".java:"
+            "\n\tat ", any(PACKAGES), any(CLASSES), ".", any(FUNCTIONS), "(", any(CLASSES), ".java:",
+            num(12, 1_900), ")"
         };
-        put! { self, num(12, 1_900), ")" };
     }
 
     fn long(&mut self) -> u32 {
         let bytes = self.rng.between(17 * 1024, 41 * 1000) as usize;
         if self.rng.one_in(2) {
             put! { self,
-                r#"{"level":"info","time":"#, epoch_ms(), r#","msg":"settlement file","seq":""#, start()
-            };
-            put! { self,
+                r#"{"level":"info","time":"#, epoch_ms(), r#","msg":"settlement file","seq":""#, start(),
                 r#"","batch":{"id":""#, uuid(), r#"""#, json_email("operator"), "}", json_card(),
-                json_other()
+                json_other(),
+                r#","rows":["#
             };
-            put! { self, r#","rows":["# };
             while self.draft.text.len() < bytes {
                 put! { self,
                     r#"{"id":""#, hex(16), r#"","amount":"#, amount(), r#","currency":""#,
-                    any(CURRENCIES)
-                };
-                put! { self,
+                    any(CURRENCIES),
                     r#"","status":""#, any(&["booked", "pending", "reversed"]), r#"","fee":"#, num(0, 99),
                     "},"
                 };
@@ -1057,9 +1032,7 @@ impl Pen<'_> {
             let mut told = false;
             while self.draft.text.len() < bytes {
                 put! { self,
-                    "; entry ", hex(12), " ", any(&["matched", "unmatched", "booked"]), " against "
-                };
-                put! { self,
+                    "; entry ", hex(12), " ", any(&["matched", "unmatched", "booked"]), " against ",
                     any(CURRENCIES), " ", amount(), " by rule ", any(FUNCTIONS), " of ", any(CLASSES)
                 };
                 if !told && self.draft.text.len() >= card_at {
@@ -1133,8 +1106,10 @@ impl Pen<'_> {
             2 => put! { self, ",\"", any(CARD_KEYS), "\":\"", pan(b" ", Escape::None), "\"" },
             3 => put! { self, ",\"", any(CARD_KEYS), "\":\"", pan(b"-", Escape::None), "\"" },
             4..7 => {
-                put! { self, ",\"card\":{\"number\":\"", pan(b"", Escape::None), "\",\"brand\":\"" };
-                put! { self, any(&["visa", "mastercard", "amex"]), "\"}" };
+                put! { self,
+                    ",\"card\":{\"number\":\"", pan(b"", Escape::None), "\",\"brand\":\"",
+                    any(&["visa", "mastercard", "amex"]), "\"}"
+                };
             }
             _ => put! { self, ",\"", any(CARD_KEYS), "\":\"", pan(b"", Escape::None), "\"" },
         }
@@ -1519,7 +1494,8 @@ mod tests {
         let mut last = Vec::new();
         let mut widths = std::collections::BTreeSet::new();
         let mut open = [const { Vec::<u8>::new() }; 2];
-        let (mut stderr, mut lines, mut starts, mut ends, mut between) = (0, 0, 0_u64, 0_u64, 0);
+        let (mut stderr, mut lines, mut starts, mut ends) = (0, 0, 0_u64, 0_u64);
+        let (mut between, mut last_place) = ([0; 2], 0);
         for line in out.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             let mut parts = line.splitn(4, |b| *b == b' ');
             let (time, stream, tag, body) =
@@ -1536,7 +1512,9 @@ mod tests {
             let place = usize::from(stream == b"stderr");
             lines += 1;
             stderr += place;
-            between += usize::from(!open[1 - place].is_empty());
+            between[0] += usize::from(!open[1 - place].is_empty());
+            between[1] += usize::from(body.starts_with(b"\tat ") && last_place != place);
+            last_place = place;
             open[place].extend_from_slice(body);
             if tag == b"P" {
                 assert_eq!(body.len(), CRI_PIECE_BYTES);
@@ -1553,7 +1531,7 @@ mod tests {
             open[place].clear();
         }
         assert!(widths.len() > 3, "widths of times vary");
-        assert!(between > 10, "lines stand between the pieces of a line of the other stream");
+        assert!(between[0] > 0 && between[1] > 10, "lines of the other stream stand between: {between:?}");
         assert_eq!((starts, ends), (bank.events(), bank.events()));
         assert!((0.05..0.35).contains(&(f64::from(stderr as u32) / f64::from(lines))));
     }

@@ -107,8 +107,8 @@ fn backlog(args: &Args, pods: &mut [Pod]) -> anyhow::Result<()> {
         let goal = (args.bytes as f64 * pod.bank.weight()) as u64;
         let mut now_ns = args.start_s * 1_000_000_000;
         while pod.entry.bytes < goal {
-            // Fifty thousand events a minute.
-            now_ns += 1_200_000;
+            // Fifty thousand events a minute; no round number, so that the width of times varies.
+            now_ns += 1_201_337;
             pod.step(now_ns);
             if pod.buffer.len() >= BUFFER_BYTES {
                 pod.flush(usize::MAX, now_ns)?;
