@@ -368,7 +368,7 @@ fn luhn(digits: &[u8]) -> bool {
             digit / 10 + digit % 10
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Nanoseconds since 1970 of `2026-11-23T08:01:02.123456789Z`; any width of the fraction, UTC only.

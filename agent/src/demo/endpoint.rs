@@ -5,6 +5,7 @@
 //! once per backing index (409 after that), and [`Endpoint::rollover`] opens a new backing index that takes it again,
 //! as was seen on both servers. Without it nothing is kept, and a plain body is only searched for newlines.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -28,6 +29,9 @@ use tokio_rustls::TlsAcceptor;
 
 /// Both servers refuse a longer body: `http.max_content_length` is 100mb by default.
 pub const BODY_LIMIT_BYTES: usize = 100 << 20;
+
+/// Pause after an accept that failed, so that a lack of descriptors does not turn into a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Who the endpoint says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -311,7 +315,7 @@ async fn accept(
         };
         // Accept fails for lack of descriptors or a client gone already; the next one may do.
         let Ok((socket, _)) = socket else {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         server.totals.connections.fetch_add(1, Ordering::Relaxed);
@@ -324,14 +328,18 @@ async fn connection(
     socket: TcpStream,
     acceptor: Option<TlsAcceptor>,
     server: Arc<Server>,
-    stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<bool>,
 ) {
     // Answers are small: without this they wait for the client's delayed ACK.
     let _ = socket.set_nodelay(true);
     match acceptor {
-        // A client that dislikes our certificate is a test's business; nothing to do for it here.
         Some(acceptor) => {
-            if let Ok(socket) = acceptor.accept(socket).await {
+            let socket = tokio::select! {
+                socket = acceptor.accept(socket) => socket,
+                _ = stopped.changed() => return,
+            };
+            // A client that dislikes our certificate is a test's business; nothing to do for it here.
+            if let Ok(socket) = socket {
                 serve(TokioIo::new(socket), server, stopped).await;
             }
         }
@@ -798,9 +806,9 @@ struct Action<'a> {
 #[derive(Deserialize)]
 struct Target<'a> {
     #[serde(rename = "_index", borrow)]
-    index: Option<std::borrow::Cow<'a, str>>,
+    index: Option<Cow<'a, str>>,
     #[serde(rename = "_id", borrow)]
-    id: Option<std::borrow::Cow<'a, str>>,
+    id: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -861,7 +869,7 @@ impl Filter {
 /// A bulk answer under way: one rendered piece an item, or only their number where all are alike.
 struct Answers {
     filter: Filter,
-    items: Vec<String>,
+    items: Vec<Cow<'static, str>>,
     /// created, duplicates, refused
     counts: [u64; 3],
 }
@@ -873,8 +881,9 @@ impl Answers {
 
     fn created(&mut self, count: u64) {
         self.counts[0] += count;
-        let item = if self.filter.item("status") { r#"{"create":{"status":201}}"# } else { "" };
-        self.items.extend((0..count).map(|_| item.to_owned()).filter(|item| !item.is_empty()));
+        if self.filter.item("status") {
+            self.items.extend((0..count).map(|_| Cow::Borrowed(r#"{"create":{"status":201}}"#)));
+        }
     }
 
     fn item(&mut self, op: &str, index: &str, id: &str, status: u16, error: Option<Value>) {
@@ -901,7 +910,7 @@ impl Answers {
             }
         }
         if !shown.is_empty() {
-            self.items.push(json!({op: shown}).to_string());
+            self.items.push(json!({op: shown}).to_string().into());
         }
     }
 

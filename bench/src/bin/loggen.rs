@@ -82,9 +82,9 @@ fn main() -> anyhow::Result<()> {
         (0..args.sources).map(|source| Pod::create(&args, options, source)).collect::<Result<_, _>>()?;
     let start = Instant::now();
     if args.live {
-        live(&args, &mut pods)?
+        live(&args, &mut pods)?;
     } else {
-        backlog(&args, &mut pods)?
+        backlog(&args, &mut pods)?;
     }
     let seconds = start.elapsed().as_secs_f64();
     let manifest = Manifest { options, sources: pods.into_iter().map(|pod| pod.entry).collect() };
