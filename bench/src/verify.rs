@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use fintail::demo::bank::{Bank, Kind, Outline, Planted, Stream, read_token};
+use fintail::demo::bank::{Bank, Kind, Outline, Stream, tokens_in};
 use serde_json::{Value, json};
 
 use crate::manifest::Manifest;
@@ -126,12 +126,10 @@ impl Verifier {
             return;
         }
         let (mut starts, mut ends) = (Vec::new(), Vec::new());
-        for at in memchr::memmem::find_iter(source_json, b"src") {
-            if let Some((source, seq, end)) = source_json.get(at..).and_then(read_token) {
-                let list = if end { &mut ends } else { &mut starts };
-                if !list.contains(&(source, seq)) {
-                    list.push((source, seq));
-                }
+        for token in tokens_in(source_json) {
+            let list = if token.end { &mut ends } else { &mut starts };
+            if !list.contains(&(token.source, token.seq)) {
+                list.push((token.source, token.seq));
             }
         }
         match starts.as_slice() {
@@ -188,7 +186,7 @@ impl Verifier {
             return self.unknown(source, seq);
         }
         for planted in &planted {
-            if leaks(bytes, planted) {
+            if planted.stands_in(bytes) {
                 self.report.leaked += 1;
                 *self.report.leaks.entry(planted.rule).or_default() += 1;
                 self.report.example(&format!("leaked {}", planted.rule), source as usize, seq);
@@ -238,7 +236,7 @@ impl Verifier {
         // Whose line it is cannot be told without a token, but its end token tells it for the line of the cause.
         for (source, seq) in ends {
             let Some(bank) = self.banks.get(*source as usize) else { continue };
-            for planted in bank.planted(*seq).iter().filter(|planted| leaks(bytes, planted)) {
+            for planted in bank.planted(*seq).iter().filter(|planted| planted.stands_in(bytes)) {
                 self.report.leaked += 1;
                 *self.report.leaks.entry(planted.rule).or_default() += 1;
             }
@@ -284,40 +282,6 @@ fn disorder(events: &[SeenEvent], stderr: bool, rotations: u64) -> u64 {
 /// The folder of `0.log`.
 fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(folder, _)| folder)
-}
-
-/// Whether a planted value stands in a document: as written, escaped, percent-encoded, or without separators.
-pub fn leaks(document: &[u8], planted: &Planted) -> bool {
-    let value = planted.value.as_str();
-    let has = |text: &str| memchr::memmem::find(document, text.as_bytes()).is_some();
-    match planted.rule {
-        "cvv" | "pin" => after_key(document, planted.rule, value),
-        "pan" => {
-            let digits: String = value.chars().filter(char::is_ascii_digit).collect();
-            has(value)
-                || has(&digits)
-                || ["%20", "+", "%2B", "\\u0020", "."].iter().any(|other| {
-                    has(&value.replace(' ', other))
-                        || has(&value.replace('-', other))
-                        || has(&value.replace('-', " "))
-                })
-        }
-        "email" => ["@", "%40", "\\u0040"].iter().any(|at| has(&value.replace('@', at))),
-        // Any part of a token, any line of a key.
-        "jwt" => value.split('.').skip(1).any(has),
-        "private_key" => value.lines().filter(|line| !line.starts_with("--")).any(has),
-        _ => has(value),
-    }
-}
-
-/// `key`, up to six bytes that are no letters or digits, the value, no further digit. A short number alone says nothing.
-fn after_key(document: &[u8], key: &str, value: &str) -> bool {
-    memchr::memmem::find_iter(document, key.as_bytes()).any(|at| {
-        let rest = document.get(at + key.len()..).unwrap_or_default();
-        let gap = rest.iter().take(6).take_while(|b| !b.is_ascii_alphanumeric()).count();
-        let rest = rest.get(gap..).unwrap_or_default();
-        rest.strip_prefix(value.as_bytes()).is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_digit))
-    })
 }
 
 /// Whether 15 or 16 digits with single blanks or dashes between pass Luhn and begin as the bank's cards do.
@@ -483,24 +447,13 @@ mod tests {
     }
 
     #[test]
-    fn leaks_are_found_in_every_writing() {
-        let planted = |rule, value: &str| Planted { rule, value: value.to_owned() };
-        let card = planted("pan", "4111 1111 1111 1111");
-        for text in
-            ["4111 1111 1111 1111", "4111111111111111", "4111+1111+1111+1111", "4111%201111%201111%201111"]
-        {
-            assert!(leaks(text.as_bytes(), &card), "{text}");
-        }
-        assert!(!leaks(b"4111 11** **** 1111", &card));
-        assert!(leaks(b"a.b%40example.com", &planted("email", "a.b@example.com")));
-        assert!(leaks(br#"{"cvv":"123"}"#, &planted("cvv", "123")));
-        assert!(!leaks(br#"{"cvv":"[REDACTED:cvv]","took":123}"#, &planted("cvv", "123")));
+    fn lines_without_an_owner_are_judged_by_shape() {
         assert!(looks_like_card(b"failed for card 4111-1111-1111-1111, customer"));
+        assert!(!looks_like_card(b"failed for card 411111******1111, at 1795420800123"));
         assert!(looks_like_address(b"declined, customer olena.koval17@example.com"));
         assert!(!looks_like_address(
             b"declined, customer tok_email_k1_mfrggzdfmztwq2lknnwg23tpoa@example.com"
         ));
-        assert!(!looks_like_card(b"failed for card 411111******1111, at 1795420800123"));
     }
 
     #[test]

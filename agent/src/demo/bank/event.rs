@@ -174,7 +174,7 @@ impl Pen<'_> {
             let mut told = false;
             while self.draft.text.len() < bytes {
                 put! { self,
-                    "; entry ", hex(12), " ", any(&["matched", "unmatched", "booked"]), " against ",
+                    "; entry ", hex(12), " ", any(&["matched", "unmatched", "проведено"]), " against ",
                     any(CURRENCIES), " ", amount(), " by rule ", any(FUNCTIONS), " of ", any(CLASSES)
                 };
                 if !told && self.draft.text.len() >= card_at {
@@ -200,6 +200,8 @@ const ACTIONS: &[&str] = &[
     "risk score computed",
     "settlement matched",
     "account opened",
+    "платіж проведено",
+    "przelew zaksięgowany",
 ];
 const CURRENCIES: &[&str] = &["EUR", "UAH", "USD", "PLN", "GBP"];
 const CLASSES: &[&str] = &[

@@ -12,6 +12,7 @@
 mod chance;
 mod cri;
 mod event;
+mod leak;
 mod pen;
 mod secret;
 mod text;
@@ -377,8 +378,23 @@ pub fn tokens(source: u32, seq: u64) -> (String, String) {
     (format!("src{source}-n{seq:010}"), format!("src{source}-z{seq:010}"))
 }
 
-/// Which token a text piece is: `(source, sequence, is the end token)`, where `at` stands at its `src`.
-pub fn read_token(at: &[u8]) -> Option<(u32, u64, bool)> {
+/// A token found in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// Pod, counted from 0.
+    pub source: u32,
+    /// Sequence number of the event.
+    pub seq: u64,
+    /// Whether it is the event's end token, else its start token.
+    pub end: bool,
+}
+
+/// The tokens in a text, in their order; one may occur more than once.
+pub fn tokens_in(text: &[u8]) -> impl Iterator<Item = Token> {
+    memchr::memmem::find_iter(text, b"src").filter_map(|at| read_token(text.get(at..)?))
+}
+
+fn read_token(at: &[u8]) -> Option<Token> {
     let rest = at.strip_prefix(b"src")?;
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
     let source = std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()?;
@@ -389,7 +405,7 @@ pub fn read_token(at: &[u8]) -> Option<(u32, u64, bool)> {
         _ => return None,
     };
     let seq = std::str::from_utf8(tail.get(1..11)?).ok()?.parse().ok()?;
-    Some((source, seq, end))
+    Some(Token { source, seq, end })
 }
 
 /// Appends `2026-11-23T08:01:02` for seconds since 1970, UTC.
@@ -625,12 +641,10 @@ mod tests {
                 continue;
             }
             assert_eq!(tag, b"F");
-            for at in memchr::memmem::find_iter(&open[place], b"src") {
-                match read_token(&open[place][at..]) {
-                    Some((0, seq, false)) => (starts, _) = (starts + 1, assert!(seq < bank.events())),
-                    Some((0, _, true)) => ends += 1,
-                    _ => {}
-                }
+            for token in tokens_in(&open[place]) {
+                assert!(token.source == 0 && token.seq < bank.events());
+                starts += u64::from(!token.end);
+                ends += u64::from(token.end);
             }
             open[place].clear();
         }
@@ -643,9 +657,9 @@ mod tests {
     #[test]
     fn tokens_are_read_back() {
         let (start, end) = tokens(12, 345);
-        assert_eq!(read_token(start.as_bytes()), Some((12, 345, false)));
-        assert_eq!(read_token(end.as_bytes()), Some((12, 345, true)));
-        assert_eq!(read_token(b"src12-x0000000345"), None);
-        assert_eq!(read_token(b"src12-n00000003"), None);
+        let text = format!("a src b {start} src12-x0000000345 {end} src12-n0000000");
+        let found: Vec<_> = tokens_in(text.as_bytes()).collect();
+        let token = |end| Token { source: 12, seq: 345, end };
+        assert_eq!(found, [token(false), token(true)]);
     }
 }
