@@ -29,6 +29,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+pub mod demo;
 pub mod pipeline;
 pub mod runtime;
 pub mod source;

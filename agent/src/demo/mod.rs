@@ -1,0 +1,5 @@
+//! Owns what a demonstration needs beside the agent: a bank that writes logs and a server that takes them.
+//! Must not know: the pipeline. `fintail demo`, bench/ and tests/ put the agent between the two.
+
+pub mod bank;
+pub mod endpoint;
