@@ -1,7 +1,7 @@
 //! The running agent: puts the parts together in the order of the data, and takes them apart again.
 //! It must not know how any part works.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -33,11 +33,14 @@ use crate::source::discover::Discovery;
 use crate::source::meta;
 use crate::source::table::SourceTable;
 use crate::source::tail::chain::ContainerKey;
+use crate::source::tail::identity::IdPrefix;
 
 /// The checkpoint is written this often, where anything changed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// A thread that has not gone round for so long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(300);
+/// Marks of files that an earlier life knew and this one has not met are kept so long.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A known file's tables (contract.md, limits.memory).
 const FILE_BYTES: u64 = crate::config::limits::MEMORY_PER_FILE_BYTES;
 
@@ -155,8 +158,8 @@ impl Agent {
 
         let document = Arc::new(DocumentSettings {
             event_bytes: shared.join.event_bytes,
-            ruleset: Arc::from(rules.hash()),
-            rule_names: rules.names(),
+            ruleset: Arc::from(settings::ruleset_hash(&rules)),
+            rule_names: settings::rule_names(),
         });
         let mut shards = Vec::new();
         let mut wakers = Vec::new();
@@ -165,7 +168,7 @@ impl Agent {
             let (commands, inbox) = mpsc::channel();
             let waker = Waker::new()?;
             let pipeline = Pipeline {
-                parse: Parse { json_off: !config.parse.json.is_on(), ..Parse::default() },
+                parse: Parse::new(config.parse.json.is_on()),
                 redact: Redactor::new(&rules),
                 encode: Encoder::new(Arc::clone(&pool), Arc::clone(&document))?,
             };
@@ -200,7 +203,7 @@ impl Agent {
             true => Some(discover(config, senders, &wakers, &status)?),
             false => None,
         };
-        let keeper = Keeper { store, ledger, delivery: delivery.clone(), resume, last: None };
+        let keeper = Keeper { store, ledger, delivery: delivery.clone(), resume, met: HashSet::new(), began: Instant::now(), last: None };
         let agent = Self {
             shared,
             delivery,
@@ -345,6 +348,9 @@ struct Keeper {
     ledger: Arc<AckLedger>,
     delivery: Delivery,
     resume: Arc<Resume>,
+    /// Generations that this life has met.
+    met: HashSet<IdPrefix>,
+    began: Instant,
     last: Option<Checkpoint>,
 }
 
@@ -358,9 +364,13 @@ impl Keeper {
         }
         let marks = match (changed, self.last.take()) {
             (Some(changed), _) => {
-                // What an earlier life knew and this one has not met yet stays: its folder may come back.
+                self.met.extend(changed.iter().map(|(id, _)| *id));
+                // What an earlier life knew and this one has not met yet stays for a while: its folder may come
+                // back (a late mount). What was met and is no longer in the ledger is gone.
+                let patient = self.began.elapsed() < FORGET_AFTER;
+                let unmet = self.resume.all().filter(|(id, _)| patient && !self.met.contains(id));
                 let mut marks: HashMap<String, [u64; 2]> =
-                    self.resume.all().map(|(id, marks)| (id.as_str().to_owned(), *marks)).collect();
+                    unmet.map(|(id, marks)| (id.as_str().to_owned(), *marks)).collect();
                 marks.extend(changed.iter().map(|(id, marks)| (id.as_str().to_owned(), *marks)));
                 marks
             }

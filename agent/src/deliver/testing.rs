@@ -8,7 +8,7 @@ use fintail_parsers::container::cri::Stream;
 use super::ack::Ack;
 use super::{Encoding, Frame};
 use crate::runtime::budget::BytePool;
-use crate::source::{FileSpan, GenerationId, Position};
+use crate::source::{FileSpan, GenerationId};
 
 /// A pool that no test exhausts.
 pub(super) fn pool() -> Arc<BytePool> {
@@ -31,9 +31,8 @@ pub(super) fn frame(pool: &Arc<BytePool>, stream: &str, encoding: Encoding, numb
             gz.finish().unwrap().into()
         }
     };
-    let at = |offset: u32| Position { generation: GenerationId(0), offset: u64::from(offset) };
     let ack = Ack {
-        span: FileSpan { from: at(numbers.start), to: at(numbers.end) },
+        span: FileSpan { generation: GenerationId(0), from: numbers.start.into(), to: numbers.end.into() },
         stream: Stream::Stdout,
         events: numbers.end - numbers.start,
     };

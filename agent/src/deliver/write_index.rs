@@ -228,12 +228,8 @@ impl Floors {
         };
         epoch.open = epoch.open.saturating_sub(1);
         for ack in &debt.acks {
-            let (from, to, stream) = (ack.span.from, ack.span.to, ack.stream as usize);
-            if from.generation != to.generation {
-                epoch.reach.insert((from.generation, stream), u64::MAX);
-            }
-            let end = epoch.reach.entry((to.generation, stream)).or_default();
-            *end = (*end).max(to.offset);
+            let end = epoch.reach.entry((ack.span.generation, ack.stream as usize)).or_default();
+            *end = (*end).max(ack.span.to);
         }
     }
 

@@ -21,11 +21,16 @@ const TIME_WINDOW_NS: u64 = 24 * 3600 * SECOND_NS;
 #[derive(Debug, Default)]
 pub struct Parse {
     scanner: Scanner,
-    /// `parse.json: off`.
-    pub json_off: bool,
+    json_off: bool,
 }
 
 impl Parse {
+    /// `json` is false for `parse.json: off`: all lines are text.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { scanner: Scanner::default(), json_off: !json }
+    }
+
     /// Looks at every record of the batch.
     pub fn run(&mut self, batch: &mut Batch<Raw>) {
         let Parts { text, records, fields, .. } = batch.parts_mut();

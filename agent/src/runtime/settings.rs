@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use xxhash_rust::xxh3::xxh3_64;
 use zeroize::Zeroizing;
 
 use super::shard::Start;
 use crate::config::{self, Config};
 use crate::deliver::{self, retry::Backoff};
 use crate::pipeline::reassemble::JoinLimits;
-use crate::pipeline::redact::{Action, JsonNumbers, PanForm, RuleId, RuleSettings, TokenKey};
+use crate::pipeline::redact::rules::{Action, JsonNumbers, PanForm, RULES, RuleId, RuleSettings, TokenKey};
 
 /// Shards beyond this bring nothing that one node's logs need (architecture.md).
 const MAX_SHARDS: usize = 2;
@@ -55,17 +56,15 @@ pub fn shards(memory_bytes: u64) -> usize {
 /// The token key cannot be read or is too short.
 pub fn rules(config: &Config) -> Result<RuleSettings, config::SecretError> {
     let redaction = &config.redaction;
-    let mut rules = RuleSettings {
-        pan: match redaction.pan {
-            config::PanMask::First6Last4 => PanForm::First6Last4,
-            config::PanMask::Last4 => PanForm::Last4,
-            config::PanMask::First8Last4 => PanForm::First8Last4,
-        },
-        json_numbers: match redaction.json_numbers {
-            config::JsonNumbers::String => JsonNumbers::String,
-            config::JsonNumbers::Null => JsonNumbers::Null,
-        },
-        ..RuleSettings::default()
+    let mut rules = RuleSettings::default();
+    rules.pan = match redaction.pan {
+        config::PanMask::First6Last4 => PanForm::First6Last4,
+        config::PanMask::Last4 => PanForm::Last4,
+        config::PanMask::First8Last4 => PanForm::First8Last4,
+    };
+    rules.json_numbers = match redaction.json_numbers {
+        config::JsonNumbers::String => JsonNumbers::String,
+        config::JsonNumbers::Null => JsonNumbers::Null,
     };
     if let Some(key) = &redaction.token_key {
         let bytes = Zeroizing::new(key.read()?.expose().to_vec());
@@ -84,6 +83,24 @@ pub fn rules(config: &Config) -> Result<RuleSettings, config::SecretError> {
         }
     }
     Ok(rules)
+}
+
+/// Names of all rules by their index, for documents.
+#[must_use]
+pub fn rule_names() -> Arc<[Box<str>]> {
+    RULES.iter().map(|rule| Box::from(rule.id)).collect()
+}
+
+/// Short hash of the rules in force (`fintail.ruleset`): evidence for an auditor of what was in force when a document
+/// was made. The token key's id counts, the key does not.
+#[must_use]
+pub fn ruleset_hash(rules: &RuleSettings) -> String {
+    let mut text = format!("{} {:?} {:?}", env!("CARGO_PKG_VERSION"), rules.pan, rules.json_numbers);
+    text.extend(rules.token_key.iter().map(|key| format!(" key {}", key.id)));
+    for (index, rule) in (0u16..).zip(RULES) {
+        text.push_str(&format!(" {}={}", rule.id, rules.action(RuleId(index)).as_str()));
+    }
+    format!("{:016x}", xxh3_64(text.as_bytes())).chars().take(8).collect()
 }
 
 /// What delivery needs.

@@ -90,6 +90,8 @@ pub struct Shared {
     pub stop: AtomicBool,
     /// What each shard tells of itself.
     pub pulses: Vec<Pulse>,
+    /// Generations of which bytes that an earlier life may have sent are still to be read.
+    pub replaying: AtomicI64,
 }
 
 /// What a shard tells of itself.
@@ -526,6 +528,9 @@ impl Shard {
             Piece::Long { bytes, offset, line } => (bytes, offset, Some(line), Turn::More),
         };
         log.grown = Instant::now();
+        if offset < current.replay_below && current.read >= current.replay_below {
+            self.shared.replaying.fetch_sub(1, Ordering::AcqRel);
+        }
         let chunk = Chunk {
             source: log.source,
             generation: id,
@@ -754,6 +759,9 @@ fn identify(log: &mut Log, key: &ContainerKey, id: GenerationId, at_start: bool,
         generation.replay_below = size.min(marks[0].min(marks[1]).saturating_add(shared.unacked_bytes + QUANTUM_BYTES as u64));
     }
     generation.rewind(marks);
+    if generation.read < generation.replay_below {
+        shared.replaying.fetch_add(1, Ordering::AcqRel);
+    }
     shared.ledger.register(id, prefix, marks);
 }
 
