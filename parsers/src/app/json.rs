@@ -64,7 +64,7 @@ pub enum Kind {
 pub struct Scan {
     /// Members of the outermost object.
     pub members: u32,
-    /// Bytes of the longest string (as written, without quotes) or number, at any level.
+    /// Bytes of the longest scalar as written, a string's quotes not counted, at any level.
     pub max_leaf_bytes: u32,
     /// Bytes of the longest key as written, at any level.
     pub max_key_bytes: u32,
@@ -150,44 +150,33 @@ impl Scanner {
                         (member.key, member.key_escaped) = (key, key_escaped);
                     }
                 }
-                let start = at;
-                let kind = match byte(body, at) {
-                    b'"' => {
-                        let (end, escaped) = string(body, at + 1).ok_or(MALFORMED)?;
-                        scan.max_leaf_bytes = scan.max_leaf_bytes.max((end - at - 1) as u32);
-                        at = end + 1;
-                        Kind::String { escaped }
+                let start = at as u32;
+                let open = byte(body, at);
+                if matches!(open, b'{' | b'[') {
+                    if depth == max_depth {
+                        return Err(Flaw::JsonTooDeep);
                     }
-                    b'-' | b'0'..=b'9' => {
-                        at = number(body, at).ok_or(MALFORMED)?;
-                        scan.max_leaf_bytes = scan.max_leaf_bytes.max((at - start) as u32);
-                        Kind::Number
+                    let object = open == b'{';
+                    if depth == 1 {
+                        member.value.start = start;
+                        member.kind = if object { Kind::Object } else { Kind::Array };
                     }
-                    b't' => literal(body, &mut at, b"true", Kind::True)?,
-                    b'f' => literal(body, &mut at, b"false", Kind::False)?,
-                    b'n' => literal(body, &mut at, b"null", Kind::Null)?,
-                    open @ (b'{' | b'[') => {
-                        let object = open == b'{';
-                        let kind = if object { Kind::Object } else { Kind::Array };
-                        if depth == 1 {
-                            (member.value.start, member.kind) = (start as u32, kind);
-                        }
-                        if depth == max_depth {
-                            return Err(Flaw::JsonTooDeep);
-                        }
-                        depth += 1;
-                        scan.max_depth = scan.max_depth.max(depth);
-                        objects = objects << 1 | u64::from(object);
-                        self.open(depth);
-                        at = skip_blanks(body, at + 1);
-                        ends = byte(body, at) == open + 2;
-                        continue;
-                    }
-                    _ => return Err(MALFORMED),
-                };
+                    depth += 1;
+                    scan.max_depth = scan.max_depth.max(depth);
+                    objects = objects << 1 | u64::from(object);
+                    self.open(depth);
+                    at = skip_blanks(body, at + 1);
+                    // In ASCII both closing brackets stand two after the opening ones.
+                    ends = byte(body, at) == open + 2;
+                    continue;
+                }
+                let kind;
+                (kind, at) = scalar(body, at).ok_or(MALFORMED)?;
+                let value = Span::new(start, at as u32);
+                let quotes = if matches!(kind, Kind::String { .. }) { 2 } else { 0 };
+                scan.max_leaf_bytes = scan.max_leaf_bytes.max(value.len() as u32 - quotes);
                 if depth == 1 {
-                    (member.value.start, member.kind) = (start as u32, kind);
-                    member.value.end = at as u32;
+                    (member.value, member.kind) = (value, kind);
                     on_member(member);
                     scan.members += 1;
                 }
@@ -198,7 +187,7 @@ impl Scanner {
             loop {
                 let close = if objects & 1 == 1 { b'}' } else { b']' };
                 let here = byte(body, at);
-                if here == b',' && !ends {
+                if here == b',' {
                     at = skip_blanks(body, at + 1);
                     break;
                 }
@@ -459,6 +448,23 @@ fn skip_blanks(body: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// The string, number or word at `at`, and where it ends.
+#[inline(always)]
+fn scalar(body: &[u8], at: usize) -> Option<(Kind, usize)> {
+    let word = |word: &[u8], kind| {
+        let end = at + word.len();
+        (body.get(at..end)? == word).then_some((kind, end))
+    };
+    match byte(body, at) {
+        b'"' => string(body, at + 1).map(|(end, escaped)| (Kind::String { escaped }, end + 1)),
+        b'-' | b'0'..=b'9' => number(body, at).map(|end| (Kind::Number, end)),
+        b't' => word(b"true", Kind::True),
+        b'f' => word(b"false", Kind::False),
+        b'n' => word(b"null", Kind::Null),
+        _ => None,
+    }
+}
+
 /// End of the string whose first byte is at `at` (the place of its closing quote), and whether it holds an escape.
 #[inline(always)]
 fn string(body: &[u8], at: usize) -> Option<(usize, bool)> {
@@ -539,15 +545,6 @@ fn number(body: &[u8], mut at: usize) -> Option<usize> {
         at += exponent;
     }
     Some(at)
-}
-
-#[inline(always)]
-fn literal(body: &[u8], at: &mut usize, word: &[u8], kind: Kind) -> Result<Kind, Flaw> {
-    if body.get(*at..*at + word.len()) != Some(word) {
-        return Err(Flaw::JsonMalformed);
-    }
-    *at += word.len();
-    Ok(kind)
 }
 
 #[cfg(test)]
