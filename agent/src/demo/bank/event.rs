@@ -31,10 +31,9 @@ impl Pen<'_> {
             r#"{"level":""#, any(&["info", "info", "info", "debug", "warn", "error"]), r#"","ts":"#,
             epoch_s(), r#","caller":""#, any(&["ledger/post.go:", "http/server.go:", "risk/score.go:"]),
             num(20, 480), r#"","msg":""#, any(ACTIONS), r#"","seq":""#, start(), r#"","trace_id":""#,
-            hex(32), r#"","span_id":""#, hex(16), r#"","transfer":{"id":""#, uuid(),
+            hex(32), r#"","transfer":{"id":""#, uuid(),
             r#"","amount":{"value":""#, amount(), r#"","currency":""#, any(CURRENCIES),
-            r#""},"attempt":"#, num(1, 3), r#"},"customer":{"id":"cus_"#, hex(12),
-            r#"","segment":""#, any(&["retail", "business", "private"]), r#"""#,
+            r#""},"attempt":"#, num(1, 3), r#"},"customer":{"id":"cus_"#, hex(12), r#"""#,
             json_email("email"), "}", json_card(), json_other(), r#","took_ms":"#, num(1, 950),
             r#","end":""#, end(), r#""}"#
         };
@@ -46,8 +45,7 @@ impl Pen<'_> {
             hex(10), text_email(" customer="), text_card(" card "), r#"","logger_name":"com.bank."#,
             service(), ".", any(CLASSES), r#"","thread_name":"http-nio-8080-exec-"#, num(1, 50),
             r#"","level":""#, any(&["INFO", "INFO", "INFO", "WARN", "ERROR", "DEBUG"]),
-            r#"","level_value":20000,"seq":""#, start(), r#"","traceId":""#, hex(32),
-            r#"","spanId":""#, hex(16), r#"","amount":"#, amount(), r#","currency":""#,
+            r#"","seq":""#, start(), r#"","traceId":""#, hex(32), r#"","amount":"#, amount(), r#","currency":""#,
             any(CURRENCIES), r#"","paymentId":""#, uuid(), r#"""#, json_other(), r#","end":""#, end(),
             r#""}"#
         };
@@ -59,8 +57,7 @@ impl Pen<'_> {
             r#","pid":"#, num(1, 40), r#","hostname":""#, pod_name(), r#"","reqId":""#, uuid(),
             r#"","seq":""#, start(), r#"","req":{"method":""#, any(METHODS), r#"","url":""#, any(PATHS),
             "?page=", num(1, 90), query_email(), query_card(), r#"","remoteAddress":""#, ip(),
-            r#"","remotePort":"#, num(30_000, 60_999), r#"},"res":{"statusCode":"#, any(STATUSES),
-            r#","headers":{"content-type":"application/json","x-request-id":""#, hex(24),
+            r#""},"res":{"statusCode":"#, any(STATUSES), r#","headers":{"x-request-id":""#, hex(24),
             r#""}},"responseTime":"#, num(1, 900), ".", num(1, 9), json_other(),
             r#","msg":"request completed","end":""#, end(), r#""}"#
         };
@@ -70,9 +67,9 @@ impl Pen<'_> {
         put! { self,
             r#"{"@timestamp":""#, iso_ms(), r#"","log.level":""#, any(&["INFO", "INFO", "WARN", "ERROR"]),
             r#"","message":""#, any(ACTIONS), text_email(" for "), r#"","ecs.version":"1.2.0","#,
-            r#""service.name":""#, service(), r#"","event.dataset":""#, service(), r#".log","#,
+            r#""service.name":""#, service(), r#"","#,
             r#""process.thread.name":"pool-"#, num(1, 9), "-thread-", num(1, 32), r#"","seq":""#, start(),
-            r#"","trace.id":""#, hex(32), r#"","transaction.id":""#, hex(16), r#"","labels":{"tenant":""#,
+            r#"","trace.id":""#, hex(32), r#"","labels":{"tenant":""#,
             any(&["ua", "pl", "de", "lt"]), r#"","account":"acc-"#, hex(10), r#"","rate":"#, num(0, 3),
             ".", num(1_000, 9_999), "}", json_card(), json_other(), r#","event.duration":"#,
             num(100_000, 900_000_000), r#","end":""#, end(), r#""}"#
