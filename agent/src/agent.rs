@@ -21,10 +21,11 @@ use crate::deliver::ack::AckLedger;
 use crate::deliver::{self, Delivery};
 use crate::pipeline::Pipeline;
 use crate::pipeline::document::DocumentSettings;
-use crate::pipeline::encode::Encoder;
+use crate::pipeline::encode::{Encoder, FRAME_CAPACITY_BYTES};
 use crate::pipeline::parse::Parse;
 use crate::pipeline::redact::Redactor;
 use crate::runtime::budget::{BytePermit, BytePool};
+use crate::runtime::buffers::BufferPool;
 use crate::runtime::settings;
 use crate::runtime::shard::{Command, Pulse, Shard, Shared, now_ns};
 use crate::runtime::state_dir::{StateDir, StateDirError};
@@ -161,6 +162,8 @@ impl Agent {
             ruleset: Arc::from(settings::ruleset_hash(&rules)),
             rule_names: settings::rule_names(),
         });
+        let keep = usize::try_from(pool.size()).unwrap_or(usize::MAX) / FRAME_CAPACITY_BYTES;
+        let buffers = BufferPool::new(FRAME_CAPACITY_BYTES, keep);
         let mut shards = Vec::new();
         let mut wakers = Vec::new();
         let mut senders = Vec::new();
@@ -170,7 +173,7 @@ impl Agent {
             let pipeline = Pipeline {
                 parse: Parse::new(config.parse.json.is_on()),
                 redact: Redactor::new(&rules),
-                encode: Encoder::new(Arc::clone(&pool), Arc::clone(&document))?,
+                encode: Encoder::new(Arc::clone(&pool), Arc::clone(&buffers), Arc::clone(&document))?,
             };
             let shard = Shard::new(index, Arc::clone(&shared), pipeline, inbox, Arc::clone(&waker));
             let thread = thread::Builder::new().name(format!("fintail-shard-{index}"));

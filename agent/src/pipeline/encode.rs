@@ -11,11 +11,15 @@ use super::document::{DocumentSettings, Documents};
 use crate::deliver::ack::Ack;
 use crate::deliver::{Encoding, Frame};
 use crate::runtime::budget::BytePool;
+use crate::runtime::buffers::BufferPool;
 use crate::source::table::SourceMeta;
 
 /// A frame is sealed when it holds this much NDJSON (architecture.md: 256 KiB costs 1 % of size against one long
 /// stream, 64 KiB 11 %).
 pub const FRAME_BYTES: usize = 256 * 1024;
+
+/// Room in a frame's buffer: what is below [`FRAME_BYTES`] takes one more document of any common size.
+pub const FRAME_CAPACITY_BYTES: usize = 384 * 1024;
 
 /// Level 1 of both compressors: the agent pays for CPU on every node, the wire is cheap.
 const COMPRESSION_LEVEL: i32 = 1;
@@ -33,6 +37,7 @@ struct OpenFrame {
 /// The stage: open frames by data stream, compressors, and what every document says alike.
 pub struct Encoder {
     pool: Arc<BytePool>,
+    buffers: Arc<BufferPool>,
     open: Vec<OpenFrame>,
     gzip: libdeflater::Compressor,
     zstd: zstd::bulk::Compressor<'static>,
@@ -48,10 +53,15 @@ impl Encoder {
     ///
     /// # Errors
     /// No memory for the zstd context.
-    pub fn new(pool: Arc<BytePool>, settings: Arc<DocumentSettings>) -> io::Result<Self> {
+    pub fn new(
+        pool: Arc<BytePool>,
+        buffers: Arc<BufferPool>,
+        settings: Arc<DocumentSettings>,
+    ) -> io::Result<Self> {
         let level = libdeflater::CompressionLvl::new(COMPRESSION_LEVEL).unwrap_or_default();
         Ok(Self {
             pool,
+            buffers,
             open: Vec::new(),
             gzip: libdeflater::Compressor::new(level),
             zstd: zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?,
@@ -65,7 +75,7 @@ impl Encoder {
     /// Bytes in open frames.
     #[must_use]
     pub fn open_bytes(&self) -> u64 {
-        self.open.iter().map(|f| f.ndjson.len() as u64).sum()
+        self.open.iter().map(|f| f.ndjson.capacity() as u64).sum()
     }
 
     /// When the oldest open frame began, ns since 1970.
@@ -95,7 +105,7 @@ impl Encoder {
         for record in &parts.records {
             let Some(meta) = sources.get(record.source.0 as usize) else { continue };
             let Some(info) = parts.chunks.get(record.chunk as usize) else { continue };
-            let at = frame_for(&mut self.open, &meta.data_stream, info.read_at_ns);
+            let at = frame_for(&mut self.open, &self.buffers, &meta.data_stream, info.read_at_ns);
             let Some(frame) = self.open.get_mut(at) else { continue };
             let ndjson = &mut frame.ndjson;
             ndjson.extend_from_slice(b"{\"create\":{\"_id\":\"");
@@ -141,10 +151,10 @@ impl Encoder {
     fn seal(&mut self, at: usize, encoding: Encoding, sealed: &mut Vec<Frame>) {
         let frame = self.open.swap_remove(at);
         let ndjson_bytes = u32::try_from(frame.ndjson.len()).unwrap_or(u32::MAX);
-        let (body, encoding) = self.compress(frame.ndjson, encoding);
+        let (body, encoding, held) = self.compress(frame.ndjson, encoding);
         sealed.push(Frame {
             stream: frame.stream,
-            permit: self.pool.acquire_over(body.len() as u64),
+            permit: self.pool.acquire_over(held as u64),
             body,
             encoding,
             ndjson_bytes,
@@ -155,10 +165,11 @@ impl Encoder {
         });
     }
 
-    /// One gzip member or zstd frame; plain where the compressor refuses (it never should).
-    fn compress(&mut self, ndjson: Vec<u8>, encoding: Encoding) -> (Bytes, Encoding) {
+    /// One gzip member or zstd frame; plain where the compressor refuses (it never should). Also tells how much
+    /// memory the body holds.
+    fn compress(&mut self, ndjson: Vec<u8>, encoding: Encoding) -> (Bytes, Encoding, usize) {
         let bound = match encoding {
-            Encoding::Identity => return (Bytes::from(ndjson), encoding),
+            Encoding::Identity => 0,
             Encoding::Gzip => self.gzip.gzip_compress_bound(ndjson.len()),
             Encoding::Zstd => zstd::zstd_safe::compress_bound(ndjson.len()),
         };
@@ -166,12 +177,19 @@ impl Encoder {
             self.compressed.resize(bound, 0);
         }
         let done = match encoding {
+            Encoding::Identity => None,
             Encoding::Gzip => self.gzip.gzip_compress(&ndjson, &mut self.compressed).ok(),
-            _ => self.zstd.compress_to_buffer(&ndjson, &mut self.compressed).ok(),
+            Encoding::Zstd => self.zstd.compress_to_buffer(&ndjson, self.compressed.as_mut_slice()).ok(),
         };
         match done.and_then(|n| self.compressed.get(..n)) {
-            Some(member) => (Bytes::copy_from_slice(member), encoding),
-            None => (Bytes::from(ndjson), Encoding::Identity),
+            Some(member) => {
+                self.buffers.give_back(ndjson);
+                (Bytes::copy_from_slice(member), encoding, member.len())
+            }
+            None => {
+                let held = ndjson.capacity();
+                (self.buffers.freeze(ndjson), Encoding::Identity, held)
+            }
         }
     }
 }
@@ -182,13 +200,18 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
-fn frame_for(open: &mut Vec<OpenFrame>, stream: &Arc<str>, read_at_ns: i64) -> usize {
+fn frame_for(
+    open: &mut Vec<OpenFrame>,
+    buffers: &BufferPool,
+    stream: &Arc<str>,
+    read_at_ns: i64,
+) -> usize {
     if let Some(at) = open.iter().position(|f| Arc::ptr_eq(&f.stream, stream) || f.stream == *stream) {
         return at;
     }
     open.push(OpenFrame {
         stream: Arc::clone(stream),
-        ndjson: Vec::with_capacity(FRAME_BYTES + 16 * 1024),
+        ndjson: buffers.take(),
         docs: 0,
         acks: Vec::new(),
         replay: false,

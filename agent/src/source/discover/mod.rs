@@ -102,7 +102,13 @@ impl<S: Fn(&ContainerKey) -> bool> Discovery<S> {
     /// `None` where the root cannot be watched (not there yet, or no watches): then the sweep finds all.
     fn watch_root(&self, waker: &Arc<Waker>) -> Option<notify::RecommendedWatcher> {
         let wake = Arc::clone(waker);
-        let mut watcher = notify::recommended_watcher(move |_| wake.wake()).ok()?;
+        // The mask of `notify` holds OPEN too: our own listing of the root must not wake us.
+        let on_event = move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|e| !matches!(e.kind, notify::EventKind::Access(_))) {
+                wake.wake();
+            }
+        };
+        let mut watcher = notify::recommended_watcher(on_event).ok()?;
         match watcher.watch(&self.root, RecursiveMode::NonRecursive) {
             Ok(()) => Some(watcher),
             Err(e) => {
