@@ -72,6 +72,9 @@ pub struct Parts {
     pub replacement_text: Vec<u8>,
     /// Redactions by record, ascending, each rule once a record.
     pub hits: Vec<Hit>,
+    /// Records that redaction could not finish (panic, work budget): their text is overwritten and must not ship.
+    /// Ascending.
+    pub withheld: Vec<u32>,
 }
 
 /// The events of one turn.
@@ -111,6 +114,7 @@ impl Batch<Raw> {
         parts.replacements.clear();
         parts.replacement_text.clear();
         parts.hits.clear();
+        parts.withheld.clear();
         Self { parts, state: PhantomData }
     }
     /// The parts, for the stages before `redact`.
