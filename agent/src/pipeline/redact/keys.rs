@@ -210,6 +210,9 @@ impl KeyTable {
         while e > 0 && byte_at(text, e - 1).is_ascii_digit() && end - e < 4 {
             e -= 1;
         }
+        if e == 0 {
+            return None;
+        }
         let last = match e.checked_sub(4).and_then(|s| text.get(s..e)) {
             Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]),
             _ => {

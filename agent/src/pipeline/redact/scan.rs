@@ -103,7 +103,7 @@ impl Scanner {
         self.found.clear();
         self.weak.clear();
         self.strings = StringState::default();
-        self.json = matches!(line.iter().find(|b| !b.is_ascii_whitespace()), Some(b'{' | b'['));
+        self.json = looks_like_json(line);
         self.steps = BASE_STEPS + STEPS_PER_BYTE * line.len();
         self.done_to = 0;
         self.run_to = 0;
@@ -185,9 +185,12 @@ impl Scanner {
             && !value::is_masked(line.get(i..).unwrap_or_default().get(..12).unwrap_or_default());
         if list {
             i = value::skip_blanks(line, i + 1);
+            if byte_at(line, i) == b']' {
+                return Ok(());
+            }
         }
         loop {
-            let header = matches!(key.check, Check::Authorization | Check::Cookie);
+            let header = matches!(key.check, Check::Authorization | Check::Cookie) && quote.is_none();
             let value = if header && value::quote_at(line, i).is_none() {
                 Some(Value { start: i, end: header_end(line, i, list), quote: None })
             } else {
@@ -249,6 +252,9 @@ impl Scanner {
 
     fn authorization(&mut self, line: &[u8], start: usize, end: usize, key: &'static Key) {
         let text = line.get(start..end).unwrap_or_default();
+        if is_json_number(text) {
+            return;
+        }
         let field = Field::Known(key.phrase);
         let scheme_end = text.iter().position(|b| *b == b' ').unwrap_or(0);
         let scheme = text.get(..scheme_end).unwrap_or_default();
@@ -294,9 +300,10 @@ impl Scanner {
             let n = STANDARD.decode_slice(credential, &mut plain).unwrap_or(0);
             plain.get(..n).is_some_and(|p| p.contains(&b':'))
         } else {
-            credential.len() >= 8
-                && credential.iter().any(u8::is_ascii_digit)
-                && !value::is_masked(credential)
+            let padding = credential.iter().rev().take_while(|b| **b == b'=').count();
+            let inner = credential.get(..credential.len() - padding).unwrap_or_default();
+            let word = inner.len() >= 8 && !inner.contains(&b'=') && !value::is_masked(inner);
+            word && inner.iter().any(u8::is_ascii_digit)
         };
         if secret {
             self.push(at + skip, at + skip + credential.len(), rule, Form::Whole, Field::None);
@@ -330,7 +337,9 @@ impl Scanner {
         if matches!(key.check, Check::CardCode | Check::Pin | Check::OneTime) {
             let rest = line.get(at..).unwrap_or_default();
             let n = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
-            if !byte_at(rest, n).is_ascii_alphabetic() {
+            let joined = matches!(byte_at(rest, n), b'-' | b'.' | b'/' | b':')
+                && byte_at(rest, n + 1).is_ascii_digit();
+            if !(joined || byte_at(rest, n).is_ascii_alphabetic() || byte_at(rest, n) == b'*') {
                 self.judge(line, Value { start: at, end: at + n, quote: None }, None, key, false);
             }
         }
@@ -370,6 +379,11 @@ impl Scanner {
                     self.spend(at - i)?;
                     if let Some(colon) = colon {
                         let password = line.get(colon + 1..at).unwrap_or_default();
+                        // `://host:8443/path@2`: a port, no password.
+                        let port = password.iter().position(|b| *b == b'/').and_then(|n| password.get(..n));
+                        if port.is_some_and(digits_only) {
+                            return Ok(false);
+                        }
                         if !value::is_no_secret(password) {
                             self.push(colon + 1, at, rules::URL_PASSWORD, Form::Whole, Field::None);
                         }
@@ -668,6 +682,21 @@ fn join(a: Found, b: Found) -> Found {
     let same = start == best.start && end == best.end;
     let number = best.number.or(other.number.filter(|_| other.start == start && other.end == end));
     Found { start, end, form: if same { best.form } else { Form::Whole }, number, ..best }
+}
+
+/// True where bare digits are JSON numbers: `{"…` and `[…]`, not `{Number:…}` and `[time] text`.
+fn looks_like_json(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    match line {
+        [b'{', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'"' | b'}')),
+        [b'[', rest @ .., b']'] => {
+            matches!(
+                rest.trim_ascii_start().first(),
+                Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+            )
+        }
+        _ => false,
+    }
 }
 
 /// The digits of a card number with separators.

@@ -40,7 +40,7 @@ pub(super) fn key_before(text: &[u8], d: usize) -> (usize, Option<Quote>) {
     // `params["password"] = …`
     if byte == b']' {
         let quoted = i > 0 && matches!(byte_at(text, i - 1), b'"' | b'\'');
-        return (if quoted { i - 1 } else { i }, None);
+        return (if quoted { i - 1 } else { d }, None);
     }
     let end = i;
     while i > 0 && end - i < MAX_BACKSLASHES && byte_at(text, i - 1) == b'\\' {
@@ -89,14 +89,10 @@ pub(super) fn value_at(text: &[u8], i: usize, key: Option<Quote>) -> Option<Valu
         let end = closing(text, start, quote);
         return Some(Value { start, end, quote: Some(quote) });
     }
-    if matches!(byte_at(text, i), b'{' | b'(') {
+    if matches!(byte_at(text, i), b'{' | b'(') || (key.is_some() && byte_at(text, i) == b'[') {
         return None;
     }
-    let end = if key.is_some() && is_number_start(byte_at(text, i)) {
-        number_end(text, i)
-    } else {
-        bare_end(text, i)
-    };
+    let end = if key.is_some() { literal_end(text, i) } else { bare_end(text, i) };
     (end > i).then_some(Value { start: i, end, quote: None })
 }
 
@@ -123,21 +119,11 @@ fn closing(text: &[u8], from: usize, quote: Quote) -> usize {
     text.len()
 }
 
-fn is_number_start(b: u8) -> bool {
-    b.is_ascii_digit() || b == b'-'
-}
-
-fn number_end(text: &[u8], i: usize) -> usize {
+/// Where a number, `true`, `null` or a bare word behind a quoted key ends.
+fn literal_end(text: &[u8], i: usize) -> usize {
     let rest = text.get(i..).unwrap_or_default();
-    let n = rest
-        .iter()
-        .position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
-        .unwrap_or(rest.len());
-    if n == rest.len() || matches!(byte_at(rest, n), b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') {
-        i + n
-    } else {
-        bare_end(text, i)
-    }
+    let ends = |b: &u8| matches!(b, b',' | b'}' | b']' | b')' | b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\\');
+    i + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
 /// Where an unquoted value ends. Brackets and commas end it only where something follows that is no more of it:
