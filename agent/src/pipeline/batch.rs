@@ -61,6 +61,9 @@ pub struct Parts {
     pub replacement_text: Vec<u8>,
     /// Redactions by record, ascending, each rule once a record.
     pub hits: Vec<Hit>,
+    /// Records that redaction could not finish (panic, work budget): their text is overwritten and must not ship.
+    /// Ascending.
+    pub withheld: Vec<u32>,
 }
 
 impl Parts {
@@ -75,6 +78,7 @@ impl Parts {
         self.replacements.clear();
         self.replacement_text.clear();
         self.hits.clear();
+        self.withheld.clear();
     }
 }
 
