@@ -33,6 +33,8 @@ pub mod retry;
 pub mod settings;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod write_index;
 
 /// How a frame's body is compressed. Members and frames of one kind concatenate to a valid body.
