@@ -204,9 +204,15 @@ async fn absent(
     let found = piece.docs - u32::try_from(missing.len()).unwrap_or(piece.docs);
     let rest = match missing.len() {
         0 => None,
-        _ if found == 0 => return Ok(Some(piece)),
+        _ if found == 0 => {
+            piece.uncertain = false;
+            return Ok(Some(piece));
+        }
         _ => match piece.part(&documents, &missing, piece.encoding) {
-            Ok(rest) => Some(rest),
+            Ok(mut rest) => {
+                rest.uncertain = false;
+                Some(rest)
+            }
             Err(_) => return send_unseen(piece),
         },
     };
@@ -466,7 +472,7 @@ impl Sent<'_> {
             return;
         };
         if settled == 0 && *fate != Fate::Refused && open.iter().all(|(_, other)| other == fate) {
-            piece.uncertain = *fate == Fate::AgainUncertain;
+            piece.uncertain |= *fate == Fate::AgainUncertain;
             outcome.again(piece, turn(*fate));
             return;
         }
@@ -518,7 +524,7 @@ impl Sent<'_> {
         }
         match piece.part(documents, numbers, self.encoding) {
             Ok(mut part) => {
-                part.uncertain = fate == Fate::AgainUncertain;
+                part.uncertain |= fate == Fate::AgainUncertain;
                 outcome.again(part, turn(fate));
             }
             Err(error) => outcome.fail(ShipError::Hold { reason: HeldReason::other }, error.to_string()),

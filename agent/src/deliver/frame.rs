@@ -40,7 +40,8 @@ pub(super) struct Piece {
     pub(super) ndjson_bytes: u32,
     pub(super) docs: u32,
     pub(super) debt: Arc<Debt>,
-    /// Documents of it may have been taken already.
+    /// Documents of it may have been taken already. Only a look-up ends that: a later 429 says nothing about an
+    /// earlier attempt.
     pub(super) uncertain: bool,
     /// Attempts without success, one after the other.
     pub(super) failures: u32,

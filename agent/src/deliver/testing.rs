@@ -288,9 +288,6 @@ fn bulk(state: &mut State, stream: &str, encoding: Option<String>, body: &[u8]) 
     if state.hit(faults.cut_before) {
         return Answer::Cut;
     }
-    if state.hit(faults.rollover) {
-        state.rollover(stream);
-    }
     if !state.streams.contains_key(stream) && !faults.shard_limit {
         state.rollover(stream);
     }
@@ -299,6 +296,9 @@ fn bulk(state: &mut State, stream: &str, encoding: Option<String>, body: &[u8]) 
     while let (Some(action), Some(document)) = (lines.next(), lines.next()) {
         state.items += 1;
         items.push(item(state, stream, action, document));
+    }
+    if state.hit(faults.rollover) {
+        state.rollover(stream);
     }
     if state.hit(faults.error_503_after) {
         return broken();
