@@ -145,7 +145,7 @@ async fn reconcile(
     let mut sendable = Vec::new();
     let mut pieces = pieces.into_iter().zip(floors);
     while let Some((piece, floor)) = pieces.next() {
-        let candidates = indices.from_floor(floor.as_deref());
+        let candidates = indices.since(floor.as_deref());
         if piece.uncertain && indices == Indices::Hidden {
             context.metrics.output_uncertain.inc_by(u64::from(piece.docs));
         }
@@ -157,7 +157,8 @@ async fn reconcile(
         match absent(context, outcome, piece, candidates).await {
             Ok(Some(rest)) => sendable.push(rest),
             Ok(None) => {}
-            Err((piece, error)) => {
+            Err(failed) => {
+                let (piece, error) = *failed;
                 sendable.push(piece);
                 sendable.extend(pieces.map(|(piece, _)| piece));
                 let (error, cause) = look_up_error(error);
@@ -175,7 +176,7 @@ async fn absent(
     outcome: &mut Outcome,
     mut piece: Piece,
     indices: &[Arc<str>],
-) -> Result<Option<Piece>, (Piece, LookUpError)> {
+) -> Result<Option<Piece>, Box<(Piece, LookUpError)>> {
     let send_unseen = |piece: Piece| {
         context.metrics.output_uncertain.inc_by(u64::from(piece.docs));
         Ok(Some(piece))
@@ -196,7 +197,7 @@ async fn absent(
                     still.extend(absent.map(|(&number, _)| number));
                 }
                 Err(LookUpError::Forbidden) => return send_unseen(piece),
-                Err(error) => return Err((piece, error)),
+                Err(error) => return Err(Box::new((piece, error))),
             }
         }
         missing = still;
@@ -327,7 +328,7 @@ impl Sent<'_> {
             },
             // Elasticsearch does not know zstd and takes the body for a broken text (400).
             400 | 415 if self.encoding == Encoding::Zstd => {
-                self.recode(outcome, pieces, Encoding::Gzip).await
+                self.recode(outcome, pieces, Encoding::Gzip).await;
             }
             415 if self.encoding == Encoding::Gzip => self.recode(outcome, pieces, Encoding::Identity).await,
             413 if pieces.len() > 1 => {

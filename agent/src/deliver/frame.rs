@@ -1,6 +1,7 @@
 //! A frame on its way: what it still owes, and how it is cut into smaller ones by decoding it alone.
 //! It must not know requests or answers; of a document only that it is an action line and a source line.
 
+use std::fmt;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,7 +34,6 @@ impl Debt {
 }
 
 /// A frame, or what is left of one.
-#[derive(Debug)]
 pub(super) struct Piece {
     pub(super) body: Bytes,
     pub(super) encoding: Encoding,
@@ -93,6 +93,15 @@ impl Piece {
             uncertain: self.uncertain,
             failures: self.failures,
         })
+    }
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Piece")
+            .field("docs", &self.docs)
+            .field("uncertain", &self.uncertain)
+            .finish_non_exhaustive()
     }
 }
 

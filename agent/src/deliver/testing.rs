@@ -132,7 +132,7 @@ pub(super) struct State {
 
 impl State {
     fn hit(&mut self, of_1000: u64) -> bool {
-        self.jitter.next() % 1000 < of_1000
+        self.jitter.draw() % 1000 < of_1000
     }
 
     pub(super) fn rollover(&mut self, stream: &str) {
@@ -335,7 +335,7 @@ fn item(state: &mut State, stream: &str, action: &str, document: &str) -> String
     let id = action["create"]["_id"].as_str().unwrap();
     let number: serde_json::Value = serde_json::from_str(document).unwrap();
     let number = number["n"].as_u64().unwrap() as u32;
-    if faults.bad_every > 0 && number % faults.bad_every == 0 {
+    if faults.bad_every > 0 && number.is_multiple_of(faults.bad_every) {
         return refused(400, "document_parsing_exception", "[1:5] failed to parse field [n] of type [date]");
     }
     if state.hit(faults.item_429) {

@@ -134,8 +134,8 @@ async fn survive(seed: u64, faults: Faults, in_flight: usize) {
     for (generation, stream) in (0..).zip(STREAMS) {
         let mut from = 0;
         while from < DOCS {
-            let to = (from + 1 + (draw.next() % 60) as u32).min(DOCS);
-            let encoding = [Encoding::Identity, Encoding::Gzip, Encoding::Zstd][(draw.next() % 3) as usize];
+            let to = (from + 1 + (draw.draw() % 60) as u32).min(DOCS);
+            let encoding = [Encoding::Identity, Encoding::Gzip, Encoding::Zstd][(draw.draw() % 3) as usize];
             let mut frame = frame(&life.pool.clone(), stream, encoding, from..to);
             for ack in &mut frame.acks {
                 ack.span.from.generation = GenerationId(generation);
@@ -157,7 +157,7 @@ async fn survive(seed: u64, faults: Faults, in_flight: usize) {
 async fn random_faults_lose_and_double_nothing() {
     for seed in 1..=16 {
         let mut draw = Jitter::new(seed);
-        let mut chance = |of_1000: u64| if draw.next() % 2 == 0 { draw.next() % of_1000 } else { 0 };
+        let mut chance = |of_1000: u64| if draw.draw().is_multiple_of(2) { draw.draw() % of_1000 } else { 0 };
         let faults = Faults {
             item_429: chance(900),
             item_503_after: chance(200),
@@ -180,7 +180,7 @@ async fn random_faults_lose_and_double_nothing() {
 async fn rollovers_between_attempts_double_nothing() {
     for seed in 1..=16 {
         let mut draw = Jitter::new(seed);
-        let mut chance = |of_1000: u64| draw.next() % of_1000;
+        let mut chance = |of_1000: u64| draw.draw() % of_1000;
         let faults = Faults {
             item_429: chance(200),
             item_503_after: chance(100),
