@@ -138,3 +138,119 @@ impl Tracks {
         [self.streams[0].mark, self.streams[1].mark]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::Position;
+
+    const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+    fn at(generation: u32, offset: u64) -> Position {
+        Position { generation: GenerationId(generation), offset }
+    }
+
+    /// Spans that tile a chain of two generations: (stream, from, to), the cuts drawn per stream; the one that
+    /// begins in the first generation and ends in the second is there too.
+    fn tiles(cuts: &[u64], stream: Stream) -> Vec<Ack> {
+        let mut acks = Vec::new();
+        let mut from = at(0, 0);
+        for (n, &length) in cuts.iter().enumerate() {
+            let to = if n == cuts.len() / 2 && from.generation.0 == 0 {
+                at(1, length)
+            } else {
+                at(from.generation.0, from.offset + length)
+            };
+            acks.push(Ack { span: FileSpan { from, to }, stream, events: 1 });
+            from = to;
+        }
+        acks
+    }
+
+    /// The naive model: every byte that is answered for. Of a file's bytes beyond the last span nothing is known,
+    /// but a span into the next generation answers for all of them.
+    #[derive(Default)]
+    struct Model {
+        bytes: HashSet<(u32, usize, u64)>,
+        whole_from: HashSet<(u32, usize, u64)>,
+    }
+
+    impl Model {
+        fn acknowledge(&mut self, ack: &Ack) {
+            let (from, to, stream) = (ack.span.from, ack.span.to, ack.stream as usize);
+            if from.generation == to.generation {
+                self.bytes.extend((from.offset..to.offset).map(|byte| (from.generation.0, stream, byte)));
+            } else {
+                self.whole_from.insert((from.generation.0, stream, from.offset));
+                self.bytes.extend((0..to.offset).map(|byte| (to.generation.0, stream, byte)));
+            }
+        }
+
+        fn mark(&self, generation: u32, stream: usize) -> u64 {
+            let mut mark = 0;
+            while self.bytes.contains(&(generation, stream, mark)) {
+                mark += 1;
+            }
+            let whole =
+                self.whole_from.iter().any(|&(g, s, from)| (g, s) == (generation, stream) && from <= mark);
+            if whole { u64::MAX } else { mark }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn marks_are_those_of_a_set_of_bytes(
+            cuts in prop::array::uniform2(prop::collection::vec(1_u64..9, 1..14)),
+            order in prop::collection::vec((any::<prop::sample::Index>(), 1_usize..4), 1..60),
+        ) {
+            let ledger = AckLedger::default();
+            ledger.register(GenerationId(0), [0, 0]);
+            ledger.register(GenerationId(1), [0, 0]);
+            let mut left: Vec<Ack> =
+                STREAMS.iter().zip(&cuts).flat_map(|(&stream, cuts)| tiles(cuts, stream)).collect();
+            ledger.opened(left.len() as u64);
+            let mut model = Model::default();
+            let mut before = [[0; 2]; 2];
+            let rest = left.len();
+            let drawn = order.into_iter().map(|(index, together)| (Some(index), together));
+            for (index, together) in drawn.chain((0..rest).map(|_| (None, 1))) {
+                let mut now = Vec::new();
+                for _ in 0..together.min(left.len()) {
+                    now.push(left.swap_remove(index.map_or(0, |index| index.index(left.len()))));
+                }
+                // An answer may come twice: the second changes nothing.
+                now.extend(now.first().copied().into_iter().collect::<Vec<_>>());
+                ledger.acknowledge(&now);
+                now.iter().for_each(|ack| model.acknowledge(ack));
+                for (generation, before) in (0..).zip(&mut before) {
+                    let marks = ledger.marks(GenerationId(generation)).unwrap();
+                    let expected = [model.mark(generation, 0), model.mark(generation, 1)];
+                    prop_assert_eq!(marks, expected);
+                    prop_assert!(marks[0] >= before[0] && marks[1] >= before[1], "marks never go back");
+                    *before = marks;
+                }
+            }
+            prop_assert!(left.is_empty());
+            prop_assert_eq!(ledger.changed_marks().map(|marks| marks.len()), Some(2));
+            prop_assert_eq!(ledger.changed_marks(), None);
+        }
+    }
+
+    #[test]
+    fn a_retired_generation_takes_no_acks_and_open_events_are_counted() {
+        let ledger = AckLedger::default();
+        ledger.register(GenerationId(0), [5, 7]);
+        assert_eq!(ledger.marks(GenerationId(0)), Some([5, 7]));
+        ledger.opened(3);
+        ledger.settled(2);
+        assert_eq!(ledger.in_flight(), 1);
+        ledger.retire(GenerationId(0));
+        let span = FileSpan { from: at(0, 5), to: at(0, 9) };
+        ledger.acknowledge(&[Ack { span, stream: Stream::Stdout, events: 1 }]);
+        assert_eq!(ledger.marks(GenerationId(0)), None);
+    }
+}

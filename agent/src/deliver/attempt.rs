@@ -145,7 +145,7 @@ async fn reconcile(
     let mut sendable = Vec::new();
     let mut pieces = pieces.into_iter().zip(floors);
     while let Some((piece, floor)) = pieces.next() {
-        let candidates = indices.from_floor(floor.as_deref());
+        let candidates = indices.since(floor.as_deref());
         if piece.uncertain && indices == Indices::Hidden {
             context.metrics.output_uncertain.inc_by(u64::from(piece.docs));
         }
@@ -157,7 +157,8 @@ async fn reconcile(
         match absent(context, outcome, piece, candidates).await {
             Ok(Some(rest)) => sendable.push(rest),
             Ok(None) => {}
-            Err((piece, error)) => {
+            Err(failed) => {
+                let (piece, error) = *failed;
                 sendable.push(piece);
                 sendable.extend(pieces.map(|(piece, _)| piece));
                 let (error, cause) = look_up_error(error);
@@ -175,7 +176,7 @@ async fn absent(
     outcome: &mut Outcome,
     mut piece: Piece,
     indices: &[Arc<str>],
-) -> Result<Option<Piece>, (Piece, LookUpError)> {
+) -> Result<Option<Piece>, Box<(Piece, LookUpError)>> {
     let send_unseen = |piece: Piece| {
         context.metrics.output_uncertain.inc_by(u64::from(piece.docs));
         Ok(Some(piece))
@@ -196,7 +197,7 @@ async fn absent(
                     still.extend(absent.map(|(&number, _)| number));
                 }
                 Err(LookUpError::Forbidden) => return send_unseen(piece),
-                Err(error) => return Err((piece, error)),
+                Err(error) => return Err(Box::new((piece, error))),
             }
         }
         missing = still;
@@ -204,9 +205,15 @@ async fn absent(
     let found = piece.docs - u32::try_from(missing.len()).unwrap_or(piece.docs);
     let rest = match missing.len() {
         0 => None,
-        _ if found == 0 => return Ok(Some(piece)),
+        _ if found == 0 => {
+            piece.uncertain = false;
+            return Ok(Some(piece));
+        }
         _ => match piece.part(&documents, &missing, piece.encoding) {
-            Ok(rest) => Some(rest),
+            Ok(mut rest) => {
+                rest.uncertain = false;
+                Some(rest)
+            }
             Err(_) => return send_unseen(piece),
         },
     };
@@ -321,7 +328,7 @@ impl Sent<'_> {
             },
             // Elasticsearch does not know zstd and takes the body for a broken text (400).
             400 | 415 if self.encoding == Encoding::Zstd => {
-                self.recode(outcome, pieces, Encoding::Gzip).await
+                self.recode(outcome, pieces, Encoding::Gzip).await;
             }
             415 if self.encoding == Encoding::Gzip => self.recode(outcome, pieces, Encoding::Identity).await,
             413 if pieces.len() > 1 => {
@@ -466,7 +473,7 @@ impl Sent<'_> {
             return;
         };
         if settled == 0 && *fate != Fate::Refused && open.iter().all(|(_, other)| other == fate) {
-            piece.uncertain = *fate == Fate::AgainUncertain;
+            piece.uncertain |= *fate == Fate::AgainUncertain;
             outcome.again(piece, turn(*fate));
             return;
         }
@@ -518,7 +525,7 @@ impl Sent<'_> {
         }
         match piece.part(documents, numbers, self.encoding) {
             Ok(mut part) => {
-                part.uncertain = fate == Fate::AgainUncertain;
+                part.uncertain |= fate == Fate::AgainUncertain;
                 outcome.again(part, turn(fate));
             }
             Err(error) => outcome.fail(ShipError::Hold { reason: HeldReason::other }, error.to_string()),

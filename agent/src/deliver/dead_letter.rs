@@ -2,8 +2,10 @@
 //! It must not know why a document is refused or what happens to the rest of its frame.
 //!
 //! `dead_letters.ndjson` is only appended to. A line counts when it is on disk (`fdatasync`) with its line end; a
-//! torn last line belongs to a document that was not settled, and is cut off at the next start.
+//! torn last line belongs to a document that was not settled, and is cut off at the next start. A document that a
+//! replay brings again is there once: its hash is remembered, 8 bytes a letter.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -11,11 +13,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64;
 
 const FILE: &str = "dead_letters.ndjson";
 
-/// One refused document.
-#[derive(Debug, Serialize, Deserialize)]
+/// One refused document. No `Debug`: it holds one.
+#[derive(Serialize, Deserialize)]
 pub struct DeadLetter {
     /// When it was refused, ms since 1970.
     pub time_ms: u64,
@@ -60,6 +63,11 @@ pub(super) struct DeadLetters {
     bytes: u64,
     max_bytes: u64,
     count: u64,
+    known: HashSet<u64>,
+}
+
+fn hash(data_stream: &str, id: &str) -> u64 {
+    xxh3_64(format!("{data_stream}/{id}").as_bytes())
 }
 
 impl DeadLetters {
@@ -73,7 +81,12 @@ impl DeadLetters {
         let path = dir.join(FILE);
         let file = options.read(true).append(true).create(true).mode(0o600).open(path)?;
         File::open(dir)?.sync_all()?;
-        let (mut bytes, mut count) = (0, 0);
+        #[derive(Deserialize)]
+        struct Key {
+            data_stream: String,
+            id: String,
+        }
+        let (mut bytes, mut count, mut known) = (0, 0, HashSet::new());
         let mut reader = BufReader::new(&file);
         let mut line = Vec::new();
         loop {
@@ -84,9 +97,12 @@ impl DeadLetters {
             }
             bytes += read as u64;
             count += 1;
+            if let Ok(key) = serde_json::from_slice::<Key>(&line) {
+                known.insert(hash(&key.data_stream, &key.id));
+            }
         }
         file.set_len(bytes)?;
-        Ok(Self { file, bytes, max_bytes, count })
+        Ok(Self { file, bytes, max_bytes, count, known })
     }
 
     /// Documents that it holds.
@@ -100,9 +116,14 @@ impl DeadLetters {
     /// Where there is no room for all of them, or the disk fails; the file is then as before.
     pub(super) fn append(&mut self, letters: &[DeadLetter]) -> Result<(), DeadLetterError> {
         let mut lines = Vec::new();
+        let mut new = Vec::new();
         for letter in letters {
-            serde_json::to_writer(&mut lines, letter).map_err(io::Error::from)?;
-            lines.push(b'\n');
+            let hash = hash(&letter.data_stream, &letter.id);
+            if !self.known.contains(&hash) {
+                serde_json::to_writer(&mut lines, letter).map_err(io::Error::from)?;
+                lines.push(b'\n');
+                new.push(hash);
+            }
         }
         let after = self.bytes + lines.len() as u64;
         if after > self.max_bytes {
@@ -114,7 +135,8 @@ impl DeadLetters {
             return Err(error.into());
         }
         self.bytes = after;
-        self.count += letters.len() as u64;
+        self.count += new.len() as u64;
+        self.known.extend(new);
         Ok(())
     }
 
@@ -163,6 +185,18 @@ mod tests {
             whole.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
         assert_eq!(read[0].document.get(), r#"{"a":1}"#);
         assert_eq!(read[1].document.get(), "\"no \u{fffd} json\"");
+    }
+
+    #[test]
+    fn a_replayed_document_is_there_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = DeadLetters::open(dir.path(), 1 << 20).unwrap();
+        store.append(&[letter("1", b"{}")]).unwrap();
+        drop(store);
+        let mut store = DeadLetters::open(dir.path(), 1 << 20).unwrap();
+        store.append(&[letter("1", b"{}"), letter("2", b"{}")]).unwrap();
+        assert_eq!(store.count(), 2);
+        assert_eq!(std::fs::read(dir.path().join(FILE)).unwrap().lines().count(), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A frame on its way: what it still owes, and how it is cut into smaller ones by decoding it alone.
 //! It must not know requests or answers; of a document only that it is an action line and a source line.
 
+use std::fmt;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,14 +34,14 @@ impl Debt {
 }
 
 /// A frame, or what is left of one.
-#[derive(Debug)]
 pub(super) struct Piece {
     pub(super) body: Bytes,
     pub(super) encoding: Encoding,
     pub(super) ndjson_bytes: u32,
     pub(super) docs: u32,
     pub(super) debt: Arc<Debt>,
-    /// Documents of it may have been taken already.
+    /// Documents of it may have been taken already. Only a look-up ends that: a later 429 says nothing about an
+    /// earlier attempt.
     pub(super) uncertain: bool,
     /// Attempts without success, one after the other.
     pub(super) failures: u32,
@@ -92,6 +93,15 @@ impl Piece {
             uncertain: self.uncertain,
             failures: self.failures,
         })
+    }
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Piece")
+            .field("docs", &self.docs)
+            .field("uncertain", &self.uncertain)
+            .finish_non_exhaustive()
     }
 }
 

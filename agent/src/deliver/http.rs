@@ -315,10 +315,7 @@ fn explain(error: reqwest::Error) -> String {
     let mut deepest = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        // `io::Error` hides what it carries from `source` when it carries a rustls error at the top.
-        let carried = cause.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
-        let tls = carried.and_then(|inner| inner.downcast_ref()).or_else(|| cause.downcast_ref());
-        if let Some(tls) = tls {
+        if let Some(tls) = carried_tls(cause) {
             return explain_tls(tls);
         }
         deepest = cause.to_string();
@@ -327,13 +324,25 @@ fn explain(error: reqwest::Error) -> String {
     deepest
 }
 
+/// `io::Error::source` skips the error that it carries; and one `io::Error` may carry another.
+fn carried_tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut error = error;
+    while let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        error = inner;
+    }
+    error.downcast_ref()
+}
+
 fn explain_tls(error: &rustls::Error) -> String {
     use CertificateError as C;
     let rustls::Error::InvalidCertificate(certificate) = error else {
         return format!("TLS: {error}");
     };
     let (what, mend) = match certificate {
-        C::UnknownIssuer => ("is not signed by a CA that we trust", "name its CA in output.tls.ca_file"),
+        // A CA of the same name with another key: the signature does not fit.
+        C::UnknownIssuer | C::BadSignature => {
+            ("is not signed by a CA that we trust", "name its CA in output.tls.ca_file")
+        }
         C::NotValidForName | C::NotValidForNameContext { .. } => {
             ("is for another name", "use a name of the certificate in output.endpoints")
         }

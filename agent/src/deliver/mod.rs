@@ -33,6 +33,8 @@ pub mod retry;
 pub mod settings;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod write_index;
 
 /// How a frame's body is compressed. Members and frames of one kind concatenate to a valid body.
@@ -49,7 +51,6 @@ pub enum Encoding {
 
 /// At most 256 KiB of NDJSON (or one longer event) of one data stream, compressed on its own, with the spans of
 /// files that are done when all its documents are answered.
-#[derive(Debug)]
 pub struct Frame {
     /// The data stream, e.g. `logs-kubernetes.container_logs-default`.
     pub stream: Arc<str>,
@@ -69,6 +70,17 @@ pub struct Frame {
     pub oldest_ns: i64,
     /// The memory that it holds.
     pub permit: BytePermit,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("stream", &self.stream)
+            .field("body_bytes", &self.body.len())
+            .field("encoding", &self.encoding)
+            .field("docs", &self.docs)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What delivery works with.
@@ -92,14 +104,16 @@ impl FrameSender {
     /// Never blocks: what waits is bounded by the frames' byte permits.
     ///
     /// # Errors
-    /// Gives the frame back where delivery has ended; its bytes are then not acknowledged.
-    pub fn send(&self, frame: Frame) -> Result<(), Box<Frame>> {
-        self.0.send(Message::Frame(frame)).map_err(|refused| match refused.0 {
-            Message::Frame(frame) => Box::new(frame),
-            _ => unreachable!("what is given back is what was sent"),
-        })
+    /// Where delivery has ended; the frame's bytes are then not acknowledged.
+    pub fn send(&self, frame: Frame) -> Result<(), Ended> {
+        self.0.send(Message::Frame(frame)).map_err(|_| Ended)
     }
 }
+
+/// Delivery has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("delivery has ended")]
+pub struct Ended;
 
 /// The delivery that runs. It ends when this and all [`FrameSender`]s are gone and everything is answered.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use reqwest::Method;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use super::attempt::{Context, Outcome, Turn, attempt};
 use super::frame::Piece;
@@ -54,10 +54,13 @@ pub(super) struct Queue {
     by_stream: HashMap<Arc<str>, usize>,
     turn: usize,
     tasks: JoinSet<Done>,
-    in_flight: usize,
+    /// The lanes of the tasks that send.
+    sending: HashMap<Id, usize>,
     jitter: Jitter,
     replayed: bool,
     drains: Vec<oneshot::Sender<()>>,
+    /// A panic took frames with it: nobody may be told that everything is answered.
+    incomplete: bool,
     /// When the product is to be asked for; `None` = it is known, or asked for now.
     ask_product: Option<Instant>,
     product_failures: u32,
@@ -75,9 +78,10 @@ impl Queue {
             by_stream: HashMap::new(),
             turn: 0,
             tasks: JoinSet::new(),
-            in_flight: 0,
+            sending: HashMap::new(),
             replayed: false,
             drains: Vec::new(),
+            incomplete: false,
             ask_product: auto.then(Instant::now),
             product_failures: 0,
         }
@@ -93,7 +97,7 @@ impl Queue {
             let flush = !self.drains.is_empty() || !open;
             self.start_tasks(now, flush);
             if self.is_idle() {
-                for drain in self.drains.drain(..) {
+                for drain in self.drains.drain(..).filter(|_| !self.incomplete) {
                     // Who asked may have gone: its deadline is over.
                     let _ = drain.send(());
                 }
@@ -105,11 +109,7 @@ impl Queue {
                     open = count > 0;
                     taken.drain(..).for_each(|message| self.take(message));
                 }
-                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => match done {
-                    Ok(done) => self.finish(done),
-                    // Its frames are gone from memory, unacknowledged: a restart reads them again.
-                    Err(error) => tracing::error!(panicked = error.is_panic(), "a delivery task ended early"),
-                },
+                Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.ended(done),
                 () = sleep => {}
             }
         }
@@ -192,44 +192,59 @@ impl Queue {
                     Done::Indices(stream, answer)
                 });
             }
-            if self.in_flight >= self.settings.in_flight.max(1) || lane.in_flight >= share {
+            if self.sending.len() >= self.settings.in_flight.max(1) || lane.in_flight >= share {
                 continue;
             }
             if let Some(payload) = lane.next(&self.settings.batch, flush, now) {
                 passed = 0;
-                self.in_flight += 1;
                 let context = Arc::clone(&self.context);
-                self.tasks.spawn(async move {
+                let task = self.tasks.spawn(async move {
                     let stream = Arc::clone(&payload.stream);
                     Done::Attempt(stream, Box::new(attempt(&context, payload).await))
                 });
+                self.sending.insert(task.id(), at);
             }
         }
     }
 
     fn wake_at(&self, now: Instant, flush: bool) -> Option<Instant> {
-        let free = self.in_flight < self.settings.in_flight.max(1);
+        let free = self.sending.len() < self.settings.in_flight.max(1);
         let share = self.lane_share();
         let lanes = self.lanes.iter().filter(|lane| free && lane.in_flight < share && !lane.asking);
         let due = lanes.filter_map(|lane| lane.wake_at(&self.settings.batch, flush, now));
         due.chain(self.ask_product).min()
     }
 
+    fn ended(&mut self, done: Result<(Id, Done), JoinError>) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        if let Some(lane) = self.sending.remove(&id).and_then(|at| self.lanes.get_mut(at)) {
+            lane.in_flight -= 1;
+        }
+        match done {
+            Ok((_, done)) => self.finish(done),
+            Err(error) => {
+                // A panic: frames are gone from memory without being acknowledged; a restart reads them again.
+                tracing::error!(panicked = error.is_panic(), "a delivery task ended early");
+                self.incomplete = true;
+                self.lanes.iter_mut().for_each(|lane| lane.asking = false);
+            }
+        }
+    }
+
     fn finish(&mut self, done: Done) {
         let now = Instant::now();
         match done {
             Done::Product(found) => self.found_product(found, now),
-            Done::Attempt(stream, outcome) => {
-                self.in_flight -= 1;
-                self.finish_attempt(&stream, *outcome, now);
-            }
+            Done::Attempt(stream, outcome) => self.finish_attempt(&stream, *outcome, now),
             Done::Indices(stream, answer) => self.finish_indices(&stream, answer, now),
         }
     }
 
     fn finish_attempt(&mut self, stream: &str, outcome: Outcome, now: Instant) {
         let Some(lane) = self.by_stream.get(stream).and_then(|&at| self.lanes.get_mut(at)) else { return };
-        lane.in_flight -= 1;
         for debt in &outcome.paid {
             lane.floors.paid(debt);
         }

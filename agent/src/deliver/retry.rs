@@ -64,7 +64,7 @@ impl Jitter {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -75,7 +75,7 @@ impl Jitter {
     fn below(&mut self, bound: Duration) -> Duration {
         let bound_ns = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         // Lossless: the high half of a product of two 64-bit numbers is a 64-bit number.
-        Duration::from_nanos(((u128::from(self.next()) * u128::from(bound_ns)) >> 64) as u64)
+        Duration::from_nanos(((u128::from(self.draw()) * u128::from(bound_ns)) >> 64) as u64)
     }
 }
 

@@ -77,7 +77,7 @@ impl Indices {
     }
 
     /// Where a document may stand that was attempted under `floor`; `None` = nobody knows, so everywhere.
-    pub(super) fn from_floor(&self, floor: Option<&str>) -> &[Arc<str>] {
+    pub(super) fn since(&self, floor: Option<&str>) -> &[Arc<str>] {
         let Self::Known(indices) = self else { return &[] };
         let at = floor.and_then(|floor| indices.iter().position(|index| **index == *floor));
         indices.get(at.unwrap_or(0)..).unwrap_or_default()
@@ -250,5 +250,87 @@ impl Floors {
     /// For the checkpoint; `None` = unknown, so any.
     pub(super) fn floor(&self) -> Option<&Arc<str>> {
         self.epochs.front().and_then(|epoch| epoch.index.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fintail_parsers::container::cri::Stream;
+
+    use super::super::Encoding;
+    use super::super::frame::Piece;
+    use super::super::testing::{frame, pool};
+    use super::*;
+
+    fn known(count: usize) -> Indices {
+        Indices::Known((1..=count).map(|n| format!("i{n}").into()).collect())
+    }
+
+    fn debt(numbers: std::ops::Range<u32>) -> Arc<Debt> {
+        Piece::new(frame(&pool(), "s", Encoding::Identity, numbers)).debt
+    }
+
+    fn ledger() -> AckLedger {
+        let ledger = AckLedger::default();
+        ledger.register(GenerationId(0), [0, 0]);
+        ledger
+    }
+
+    #[test]
+    fn a_document_may_stand_in_every_index_from_its_floor_on() {
+        let since = |indices: &Indices, floor| -> Vec<String> {
+            indices.since(floor).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(since(&known(3), Some("i2")), ["i2", "i3"]);
+        assert_eq!(since(&known(3), Some("i3")), ["i3"]);
+        assert_eq!(since(&known(3), Some("deleted")), ["i1", "i2", "i3"]);
+        assert_eq!(since(&known(3), None), ["i1", "i2", "i3"]);
+        assert!(since(&Indices::Absent, None).is_empty());
+    }
+
+    #[test]
+    fn the_floor_moves_when_nothing_hangs_on_it() {
+        let ledger = ledger();
+        let mut floors = Floors::new(None);
+        floors.replayed();
+        floors.observe(&known(1));
+        let (first, second) = (debt(0..5), debt(5..9));
+        floors.attempt(&first, false);
+        floors.attempt(&second, false);
+        floors.observe(&known(2));
+        floors.attempt(&first, false);
+        assert_eq!(floors.of(&first).as_deref(), Some("i1"), "the first attempt counts");
+        floors.paid(&second);
+        floors.sweep(&ledger);
+        assert_eq!(floors.floor().map(|floor| &**floor), Some("i1"), "the first frame is open");
+        floors.paid(&first);
+        ledger.acknowledge(&second.acks);
+        floors.sweep(&ledger);
+        assert_eq!(floors.floor().map(|floor| &**floor), Some("i1"), "a restart would send both again");
+        ledger.acknowledge(&first.acks);
+        assert_eq!(ledger.marks(GenerationId(0)).unwrap()[Stream::Stdout as usize], 9);
+        floors.sweep(&ledger);
+        assert_eq!(floors.floor().map(|floor| &**floor), Some("i2"));
+    }
+
+    #[test]
+    fn an_earlier_lifes_floor_stands_until_all_of_it_is_handed_over_and_answered() {
+        let ledger = ledger();
+        let mut floors = Floors::new(Some("i1".into()));
+        floors.observe(&known(3));
+        let (live, replayed) = (debt(5..9), debt(0..5));
+        floors.attempt(&live, false);
+        floors.paid(&live);
+        floors.sweep(&ledger);
+        assert_eq!(floors.floor().map(|floor| &**floor), Some("i1"));
+        floors.attempt(&replayed, true);
+        assert_eq!(floors.of(&replayed).as_deref(), Some("i1"));
+        floors.replayed();
+        floors.sweep(&ledger);
+        assert_eq!(floors.floor().map(|floor| &**floor), Some("i1"));
+        floors.paid(&replayed);
+        ledger.acknowledge(&replayed.acks);
+        floors.sweep(&ledger);
+        assert_eq!(floors.floor().map(|floor| &**floor), Some("i3"));
     }
 }
