@@ -339,7 +339,8 @@ fn java_command(product: Product, options: &Options, parts: &Parts, home: &TempD
     java.args([format!("-Xms{}m", options.heap_mib), format!("-Xmx{}m", options.heap_mib)]);
     // short lives on few cores: the small compiler and the small collector start fastest
     java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dlog4j2.disable.jmx=true"]);
-    java.arg(&parts.archive_option);
+    // while it archives, the JVM lists a thousand classes that it leaves out: none of the log's business
+    java.arg(&parts.archive_option).args(["-Xlog:disable", "-Xlog:all=error:stderr"]);
     java.arg(format!("-Dlog4j.configurationFile={}", parts.log_config.display()));
     java.arg("-cp").arg(&parts.class_path);
     java.arg(match product {
