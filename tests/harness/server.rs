@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 
 const START_DEADLINE: Duration = Duration::from_secs(120);
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// The JVM writes some 100 MB of archive before it ends.
+const TRAINING_STOP_DEADLINE: Duration = Duration::from_secs(120);
 const LOG_TAIL_LINES: usize = 40;
 /// Elasticsearch refuses fewer than six characters.
 const PASSWORD: &str = "correct-horse-battery";
@@ -88,7 +91,11 @@ pub struct Server {
 impl Server {
     /// Starts a node and waits until it answers an authenticated request.
     pub fn start(product: Product, options: Options) -> Result<Self> {
-        let parts = parts::ready(product.recipe())?;
+        let parts = parts::ready(product.recipe(), |training| train(product, training))?;
+        Self::start_from(parts, product, options)
+    }
+
+    fn start_from(parts: Parts, product: Product, options: Options) -> Result<Self> {
         let home =
             tempfile::Builder::new().prefix(&format!("fintail-{}-", product.recipe().name)).tempdir()?;
         let certs = Certs::write(&home.path().join("certs"))?;
@@ -161,9 +168,13 @@ impl Server {
 
     /// Ends the node as an operator would: SIGTERM, and SIGKILL where it hangs. Data, port and certificates stay.
     pub fn stop(&mut self) -> Result<()> {
+        self.stop_within(STOP_DEADLINE)
+    }
+
+    fn stop_within(&mut self, deadline: Duration) -> Result<()> {
         if let Some(child) = &mut self.process {
             signal(child, Signal::TERM)?;
-            let ended = wait::until("end of the server after SIGTERM", STOP_DEADLINE, || {
+            let ended = wait::until("end of the server after SIGTERM", deadline, || {
                 Ok(child.try_wait()?.map(|_status| ()))
             });
             if ended.is_err() {
@@ -311,11 +322,25 @@ static ELASTICSEARCH: Recipe = Recipe {
     log_config: server_file!("common/log4j2.properties"),
 };
 
+/// Takes a server once through what every test does, so that the classes for it get into the JVM's archive.
+fn train(product: Product, parts: Parts) -> Result<()> {
+    let mut server = Server::start_from(parts, product, Options::default())?;
+    let client = server.client();
+    client.put_data_stream_template("training", &json!({}))?;
+    client
+        .create("training", &[("a", json!({"@timestamp": "2026-11-23T08:01:02Z", "message": "trained"}))])?;
+    client.refresh("training")?;
+    client.all_documents("training", &["message"])?;
+    server.stop_within(TRAINING_STOP_DEADLINE)
+}
+
 fn java_command(product: Product, options: &Options, parts: &Parts, home: &TempDir, port: u16) -> Command {
     let mut java = Command::new("java");
     java.args([format!("-Xms{}m", options.heap_mib), format!("-Xmx{}m", options.heap_mib)]);
     // short lives on few cores: the small compiler and the small collector start fastest
     java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dlog4j2.disable.jmx=true"]);
+    // while it archives, the JVM lists a thousand classes that it leaves out: none of the log's business
+    java.arg(&parts.archive_option).args(["-Xlog:disable", "-Xlog:all=error:stderr"]);
     java.arg(format!("-Dlog4j.configurationFile={}", parts.log_config.display()));
     java.arg("-cp").arg(&parts.class_path);
     java.arg(match product {
