@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::registry::Registry;
 use tokio::runtime::Runtime;
 
-use crate::admin::metrics::{ByRule, ByState, FileState, Metrics};
+use crate::admin::metrics::{ByState, FileState, Metrics};
 use crate::admin::process::Process;
 use crate::admin::server::{self, Health};
 use crate::checkpoint::store::{Store, Unreadable};
@@ -98,6 +98,10 @@ impl Agent {
     /// What the operator has to mend.
     pub fn start(config: &Arc<Config>) -> Result<Self, StartError> {
         raise_descriptor_limit();
+        // Huge pages make memory resident that nobody touched: a limit of 64 MiB would be a limit of 100.
+        if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+            tracing::warn!(%error, "cannot turn huge pages off; more memory may be used than limits.memory");
+        }
         let state = StateDir::open(&config.state_dir)?;
         let store = Store::new(&config.state_dir);
         let found = store.load(|e| tracing::warn!(error = %e, "checkpoint: the newer file cannot be used"))?;
@@ -141,7 +145,10 @@ impl Agent {
             table: Arc::new(SourceTable::default()),
             metrics: metrics.clone(),
             resume: Arc::clone(&resume),
-            render: Box::new(move |key, restart, redact| meta::of_container(&for_meta, key, restart, redact)),
+            render: Box::new(move |key, restart, redact| {
+                let domain = meta::token_domain(&for_meta, key);
+                meta::of_container(&for_meta, key, restart, |text| redact(text, domain))
+            }),
             send: Box::new(move |frame| {
                 if sender.send(frame).is_err() {
                     tracing::error!("delivery has ended; what is read now is read again at the next start");
@@ -463,13 +470,5 @@ fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         tracing::warn!(%error, "cannot raise the limit of open files");
-    }
-}
-
-/// Adds what a redactor counted to the metrics.
-pub(crate) fn count_redactions(metrics: &Metrics, counts: impl Iterator<Item = (&'static str, &'static str, u64)>) {
-    for (rule, action, count) in counts {
-        let label = ByRule { rule: rule.to_owned(), action: action.to_owned() };
-        metrics.redactions.get_or_create(&label).inc_by(count);
     }
 }

@@ -146,58 +146,41 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::source::Position;
 
     const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
-    fn at(generation: u32, offset: u64) -> Position {
-        Position { generation: GenerationId(generation), offset }
+    fn tile(generation: u32, from: u64, to: u64) -> FileSpan {
+        FileSpan { generation: GenerationId(generation), from, to }
     }
 
-    /// Spans that tile a chain of two generations: (stream, from, to), the cuts drawn per stream; the one that
-    /// begins in the first generation and ends in the second is there too.
+    /// Spans that tile the first half of a stream in one generation and the rest in the next.
     fn tiles(cuts: &[u64], stream: Stream) -> Vec<Ack> {
         let mut acks = Vec::new();
-        let mut from = at(0, 0);
+        let (mut generation, mut from) = (0, 0);
         for (n, &length) in cuts.iter().enumerate() {
-            let to = if n == cuts.len() / 2 && from.generation.0 == 0 {
-                at(1, length)
-            } else {
-                at(from.generation.0, from.offset + length)
-            };
-            acks.push(Ack { span: FileSpan { from, to }, stream, events: 1 });
-            from = to;
+            if n == cuts.len() / 2 {
+                (generation, from) = (1, 0);
+            }
+            acks.push(Ack { span: tile(generation, from, from + length), stream, events: 1 });
+            from += length;
         }
         acks
     }
 
-    /// The naive model: every byte that is answered for. Of a file's bytes beyond the last span nothing is known,
-    /// but a span into the next generation answers for all of them.
+    /// The naive model: every byte that is answered for.
     #[derive(Default)]
     struct Model {
         bytes: HashSet<(u32, usize, u64)>,
-        whole_from: HashSet<(u32, usize, u64)>,
     }
 
     impl Model {
         fn acknowledge(&mut self, ack: &Ack) {
-            let (from, to, stream) = (ack.span.from, ack.span.to, ack.stream as usize);
-            if from.generation == to.generation {
-                self.bytes.extend((from.offset..to.offset).map(|byte| (from.generation.0, stream, byte)));
-            } else {
-                self.whole_from.insert((from.generation.0, stream, from.offset));
-                self.bytes.extend((0..to.offset).map(|byte| (to.generation.0, stream, byte)));
-            }
+            let (span, stream) = (ack.span, ack.stream as usize);
+            self.bytes.extend((span.from..span.to).map(|byte| (span.generation.0, stream, byte)));
         }
 
         fn mark(&self, generation: u32, stream: usize) -> u64 {
-            let mut mark = 0;
-            while self.bytes.contains(&(generation, stream, mark)) {
-                mark += 1;
-            }
-            let whole =
-                self.whole_from.iter().any(|&(g, s, from)| (g, s) == (generation, stream) && from <= mark);
-            if whole { u64::MAX } else { mark }
+            (0..).find(|&byte| !self.bytes.contains(&(generation, stream, byte))).unwrap_or(0)
         }
     }
 
@@ -208,8 +191,8 @@ mod tests {
             order in prop::collection::vec((any::<prop::sample::Index>(), 1_usize..4), 1..60),
         ) {
             let ledger = AckLedger::default();
-            ledger.register(GenerationId(0), [0, 0]);
-            ledger.register(GenerationId(1), [0, 0]);
+            ledger.register(GenerationId(0), IdPrefix::default(), [0, 0]);
+            ledger.register(GenerationId(1), IdPrefix::default(), [0, 0]);
             let mut left: Vec<Ack> =
                 STREAMS.iter().zip(&cuts).flat_map(|(&stream, cuts)| tiles(cuts, stream)).collect();
             ledger.opened(left.len() as u64);
@@ -243,14 +226,13 @@ mod tests {
     #[test]
     fn a_retired_generation_takes_no_acks_and_open_events_are_counted() {
         let ledger = AckLedger::default();
-        ledger.register(GenerationId(0), [5, 7]);
+        ledger.register(GenerationId(0), IdPrefix::default(), [5, 7]);
         assert_eq!(ledger.marks(GenerationId(0)), Some([5, 7]));
         ledger.opened(3);
         ledger.settled(2);
         assert_eq!(ledger.in_flight(), 1);
         ledger.retire(GenerationId(0));
-        let span = FileSpan { from: at(0, 5), to: at(0, 9) };
-        ledger.acknowledge(&[Ack { span, stream: Stream::Stdout, events: 1 }]);
+        ledger.acknowledge(&[Ack { span: tile(0, 5, 9), stream: Stream::Stdout, events: 1 }]);
         assert_eq!(ledger.marks(GenerationId(0)), None);
     }
 }

@@ -13,6 +13,7 @@ use super::testing::{Endpoint, Faults, frame, frame_of};
 use super::*;
 use crate::admin::metrics::{ByHeld, ByResult, DocumentResult, HeldReason};
 use crate::runtime::budget::BytePool;
+use crate::source::tail::identity::IdPrefix;
 use crate::source::GenerationId;
 
 const STREAMS: [&str; 2] = ["logs-a-default", "logs-b-default"];
@@ -65,7 +66,7 @@ impl Life {
 
     fn send(&mut self, frame: Frame) {
         for ack in &frame.acks {
-            self.ledger.register(ack.span.to.generation, [0, 0]);
+            self.ledger.register(ack.span.generation, IdPrefix::default(), [0, 0]);
         }
         self.ledger.opened(u64::from(frame.docs));
         self.sent += u64::from(frame.docs);
@@ -138,8 +139,7 @@ async fn survive(seed: u64, faults: Faults, in_flight: usize) {
             let encoding = [Encoding::Identity, Encoding::Gzip, Encoding::Zstd][(draw.draw() % 3) as usize];
             let mut frame = frame(&life.pool.clone(), stream, encoding, from..to);
             for ack in &mut frame.acks {
-                ack.span.from.generation = GenerationId(generation);
-                ack.span.to.generation = GenerationId(generation);
+                ack.span.generation = GenerationId(generation);
             }
             life.send(frame);
             from = to;

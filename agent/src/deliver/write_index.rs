@@ -272,7 +272,7 @@ mod tests {
 
     fn ledger() -> AckLedger {
         let ledger = AckLedger::default();
-        ledger.register(GenerationId(0), [0, 0]);
+        ledger.register(GenerationId(0), crate::source::tail::identity::IdPrefix::default(), [0, 0]);
         ledger
     }
 

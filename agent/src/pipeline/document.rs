@@ -56,12 +56,25 @@ impl<'a> Documents<'a> {
         }
     }
 
+    /// Passes over the next record.
+    pub fn skip(&mut self, record: &Record) {
+        self.parts_of(record);
+    }
+
+    /// What belongs to the next record: its rules, cuts and replacements.
+    fn parts_of(&mut self, record: &Record) -> (&'a [Hit], &'a [(u32, u64)], &'a [Replacement]) {
+        let index = self.index;
+        self.index += 1;
+        (
+            take_while(&mut self.hits, |hit| hit.record <= index),
+            take_while(&mut self.truncated, |cut| cut.0 <= index),
+            take_while(&mut self.replacements, |r| r.at.start < record.body.end),
+        )
+    }
+
     /// Appends the document of the next record, without a line end; returns its flaws. `scratch` is working memory.
     pub fn write(&mut self, record: &Record, meta: &SourceMeta, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> u16 {
-        let rules = take_while(&mut self.hits, |hit| hit.record <= self.index);
-        let cuts = take_while(&mut self.truncated, |cut| cut.0 <= self.index);
-        let replacements = take_while(&mut self.replacements, |r| r.at.start < record.body.end);
-        self.index += 1;
+        let (rules, cuts, replacements) = self.parts_of(record);
         let text = Text { parts: self.parts, replacements };
         let mut flaws = record.flaws;
         let mut cut_bytes: u64 = cuts.iter().map(|cut| cut.1).sum();

@@ -102,7 +102,21 @@ impl Encoder {
         let settings = Arc::clone(&self.settings);
         let mut documents = Documents::new(parts, &settings);
         let mut last = None;
-        for record in &parts.records {
+        let mut left = Vec::new();
+        let mut withheld = parts.withheld.as_slice();
+        for (index, record) in (0u32..).zip(&parts.records) {
+            if let Some(rest) = withheld.strip_prefix(&[index]) {
+                // It never ships; its bytes are done with all the same.
+                withheld = rest;
+                documents.skip(record);
+                while let Some(ack) = acks.next() {
+                    left.push(Ack { events: 0, ..*ack });
+                    if ack.events > 0 {
+                        break;
+                    }
+                }
+                continue;
+            }
             let Some(meta) = sources.get(record.source.0 as usize) else { continue };
             let Some(info) = parts.chunks.get(record.chunk as usize) else { continue };
             let at = frame_for(&mut self.open, &self.buffers, &meta.data_stream, info.read_at_ns);
@@ -134,7 +148,7 @@ impl Encoder {
         if let Some(frame) = last.and_then(|at| self.open.get_mut(at)) {
             acks.by_ref().for_each(|ack| merge_ack(&mut frame.acks, ack));
         }
-        let left: Vec<Ack> = acks.copied().collect();
+        left.extend(acks.copied());
         let mut parts = batch.into_parts();
         parts.acks.clear();
         parts.acks.extend(left);

@@ -12,7 +12,9 @@ use crate::source::table::SourceMeta;
 use batch::{Batch, Parts, Raw};
 use encode::Encoder;
 use parse::Parse;
-use redact::Redactor;
+use redact::{Redactor, TokenDomains};
+
+use crate::source::SourceId;
 
 pub mod batch;
 pub mod decode;
@@ -45,7 +47,15 @@ impl Pipeline {
         sealed: &mut Vec<Frame>,
     ) -> Parts {
         self.parse.run(&mut batch);
-        let clean = self.redact.redact(batch);
+        let clean = self.redact.redact(batch, &Domains(sources));
         self.encode.run(clean, sources, encoding, sealed)
+    }
+}
+
+struct Domains<'a>(&'a [Arc<SourceMeta>]);
+
+impl TokenDomains for Domains<'_> {
+    fn domain(&self, source: SourceId) -> &str {
+        self.0.get(source.0 as usize).map_or("", |meta| &meta.token_domain)
     }
 }

@@ -15,7 +15,7 @@ use fintail_parsers::container::path::LogKind;
 
 use super::budget::{BytePermit, BytePool};
 use super::wake::{Waker, wait};
-use crate::admin::metrics::{BySource, Metrics, SourceKind};
+use crate::admin::metrics::{ByDrop, ByRule, BySource, DropReason, Metrics, SourceKind};
 use crate::checkpoint::Resume;
 use crate::deliver::ack::AckLedger;
 use crate::deliver::{Encoding, Frame};
@@ -110,7 +110,7 @@ pub struct Pulse {
 }
 
 /// Renders a container's metadata.
-pub type Render = dyn Fn(&ContainerKey, u32, &mut dyn FnMut(&str) -> String) -> SourceMeta + Send + Sync;
+pub type Render = dyn Fn(&ContainerKey, u32, &mut dyn FnMut(&str, &str) -> String) -> SourceMeta + Send + Sync;
 
 /// Where a file is begun that was there at the agent's first start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,7 +340,8 @@ impl Shard {
             });
             let index = known.unwrap_or_else(|| {
                 let redact = &mut self.pipeline.redact;
-                let meta = (self.shared.render)(key, restart, &mut |text| redact.redact_text(text));
+                let render = &self.shared.render;
+                let meta = render(key, restart, &mut |text, domain| redact.redact_text(text, domain));
                 let log = Log {
                     container,
                     source: self.shared.table.add(meta),
@@ -673,6 +674,10 @@ impl Shard {
         }
         self.bound_open_events();
         self.process();
+        for (rule, action, count) in self.pipeline.redact.take_counts() {
+            let label = ByRule { rule: rule.rule().id.to_owned(), action: action.as_str().to_owned() };
+            self.shared.metrics.redactions.get_or_create(&label).inc_by(count);
+        }
         let age = i64::try_from(self.shared.frame_age.as_nanos()).unwrap_or(i64::MAX);
         self.pipeline.encode.flush(now.saturating_sub(age), (self.shared.encoding)(), &mut self.sealed);
         self.send();
@@ -720,9 +725,26 @@ impl Shard {
         if !self.parts.acks.is_empty() {
             self.shared.ledger.acknowledge(&self.parts.acks);
         }
+        self.withheld();
         self.parts.clear();
         self.shared.metrics.flawed_events.inc_by(self.pipeline.encode.take_flawed());
         self.send();
+    }
+
+    /// Events that redaction could not finish: their bytes stay here, and are told of.
+    fn withheld(&self) {
+        let metrics = &self.shared.metrics;
+        for record in self.parts.withheld.iter().filter_map(|&at| self.parts.records.get(at as usize)) {
+            self.shared.ledger.settled(1);
+            metrics.redaction_errors.inc();
+            metrics.events_dropped.get_or_create(&ByDrop { reason: DropReason::withheld }).inc();
+            tracing::error!(
+                source = record.source.0,
+                offset = record.start,
+                bytes = record.raw_len,
+                "an event is withheld: redaction could not finish it"
+            );
+        }
     }
 
     fn send(&mut self) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::table::SourceMeta;
 use super::tail::chain::ContainerKey;
-use crate::config::Config;
+use crate::config::{Config, TokenDomain};
 use crate::pipeline::document::ECS_VERSION;
 
 /// Dataset of container logs that no rule names otherwise.
@@ -21,6 +21,15 @@ pub fn data_stream(config: &Config, dataset: &str, kubernetes_namespace: &str) -
     let kind = stream.kind.render(&config.cluster, Some(kubernetes_namespace));
     let namespace = stream.namespace.render(&config.cluster, Some(kubernetes_namespace));
     (format!("{kind}-{dataset}-{namespace}"), kind, namespace)
+}
+
+/// Within what one value gives one token.
+#[must_use]
+pub fn token_domain<'a>(config: &Config, key: &'a ContainerKey) -> &'a str {
+    match config.redaction.token_domain {
+        TokenDomain::Namespace => &key.namespace,
+        TokenDomain::Cluster => "cluster",
+    }
 }
 
 /// Renders the fragment that `document` puts between a record's own parts: from `"file"` inside of `log` up to the
@@ -60,7 +69,7 @@ pub fn of_container(
     // Objects without their outer braces, since the document goes on around them.
     let fragment = format!(",\"file\":{file}}},{},\"event\":{{\"dataset\":{},\"created\":\"", inner(&value), json!(dataset));
     SourceMeta {
-        namespace: key.namespace.clone(),
+        token_domain: token_domain(config, key).to_owned(),
         fragment: fragment.into_bytes().into_boxed_slice(),
         data_stream: Arc::from(stream),
     }

@@ -10,8 +10,8 @@ use super::SourceId;
 /// What is known of one container's log, rendered and redacted once.
 #[derive(Debug)]
 pub struct SourceMeta {
-    /// Kubernetes namespace.
-    pub namespace: String,
+    /// Within what one value gives one token (`redaction.token_domain`): the namespace, or one text for all.
+    pub token_domain: String,
     /// The stretch of a document between `"log":{"offset":N` and the time that it was read; see `encode`.
     pub fragment: Box<[u8]>,
     /// The data stream of its documents.
