@@ -286,7 +286,40 @@ fn names_the_document(status: u16, error: &ServerError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const ITEMS: [&str; 6] = [
+        r#"{"create":{"status":201}}"#,
+        r#"{"create":{"status":200}}"#,
+        r#"{"create":{"status":201,"failure_store":"used"}}"#,
+        r#"{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[a]: conflict"}}}"#,
+        r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"r"}}}"#,
+        r#"{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"\"}}},","caused_by":{"type":"x"}}}}"#,
+    ];
+
+    proptest! {
+        /// serde_json is the oracle of the fast reader; bytes that were changed on the way are read without panic.
+        #[test]
+        fn both_readers_agree(
+            picks in prop::collection::vec(0_usize..6, 0..40),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            let items: Vec<_> = picks.iter().filter_map(|&pick| ITEMS.get(pick).copied()).collect();
+            let mut body = format!(r#"{{"errors":true,"items":[{}]}}"#, items.join(",")).into_bytes();
+            let any = read_any(&body).unwrap();
+            prop_assert_eq!(any.1, picks.len());
+            prop_assert_eq!(read_compact(&body), (!picks.is_empty()).then_some(any));
+            for (at, byte) in changes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            let _ = read_answer(&body, picks.len());
+            let cut = body.len() / 2;
+            prop_assert!(read_answer(&body[..cut], picks.len()).is_err());
+        }
+    }
 
     fn one(item: &str) -> Verdict {
         let last = r#"{"create":{"status":201}}"#;
