@@ -14,7 +14,7 @@ use super::bulk::{self, FILTER, Refusal, ServerError, Verdict};
 use super::dead_letter::{DeadLetter, DeadLetterError, DeadLetters};
 use super::frame::{Debt, Documents, Piece};
 use super::http::{CallError, Client, Content, Reply, segment};
-use super::lane::Payload;
+use super::lane::{Breaker, Payload};
 use super::retry::ShipError;
 use super::write_index::{Indices, LOOK_UP_MAX_IDS, LookUpError, look_up};
 use crate::admin::metrics::{ByResult, ByRetry, ByStatus, DocumentResult, HeldReason, Metrics, RetryReason};
@@ -112,7 +112,8 @@ pub(super) async fn attempt(context: &Context, payload: Payload) -> Outcome {
         pieces = reconcile(context, &mut outcome, &stream, pieces, &floors).await;
     }
     if !pieces.is_empty() {
-        let sent = Sent { context, stream: &stream, encoding, breaker: &breaker };
+        let was_open = breaker.lock().unwrap_or_else(PoisonError::into_inner).is_open();
+        let sent = Sent { context, stream: &stream, encoding, breaker: &breaker, was_open };
         sent.send(&mut outcome, pieces).await;
     }
     let acks: Vec<_> = outcome.paid.iter().flat_map(|debt| debt.acks.iter().copied()).collect();
@@ -279,7 +280,9 @@ struct Sent<'a> {
     context: &'a Context,
     stream: &'a str,
     encoding: Encoding,
-    breaker: &'a Mutex<super::lane::Breaker>,
+    breaker: &'a Mutex<Breaker>,
+    /// The breaker when it was sent.
+    was_open: bool,
 }
 
 impl Sent<'_> {
@@ -434,7 +437,7 @@ impl Sent<'_> {
         let accepted = created + duplicate + failure_store + noop;
         if accepted > 0 || !refusals.is_empty() {
             let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
-            if breaker.holds(accepted, refusals.len() as u64) {
+            if breaker.holds(accepted, refusals.len() as u64, self.was_open) {
                 let kind = refusals.first().map_or("", |(_, refusal)| refusal.kind.as_str());
                 let cause = format!("no document is accepted, each is refused with {kind}");
                 outcome.fail(ShipError::Hold { reason: HeldReason::other }, cause);

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -109,10 +110,12 @@ pub(super) fn read_answer(body: &[u8], docs: usize) -> Result<Answer, BrokenAnsw
     if count == docs { Ok(answer) } else { Err(BrokenAnswer::Count(count, docs)) }
 }
 
-/// The form in which both servers write it: no blanks, `errors` (OpenSearch: after `took`) before `items`. Stored
-/// documents, nearly all, are recognised by one comparison.
+/// The form in which both servers write it with our filter: no blanks, `errors` before `items`. Stored documents,
+/// nearly all, are recognised by one comparison, and those that were there already by the head of their error.
 fn read_compact(body: &[u8]) -> Option<(Answer, usize)> {
     const CREATED: &[u8] = br#"{"create":{"status":201}}"#;
+    const EXISTS: &[u8] = br#"{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","#;
+    let item_end = memmem::Finder::new(b"}}}");
     let rest = body.strip_prefix(b"{")?;
     let rest =
         rest.strip_prefix(br#""errors":false,"#).or_else(|| rest.strip_prefix(br#""errors":true,"#))?;
@@ -122,6 +125,13 @@ fn read_compact(body: &[u8]) -> Option<(Answer, usize)> {
     loop {
         if let Some(after) = rest.strip_prefix(CREATED) {
             rest = after;
+        } else if rest.starts_with(EXISTS)
+            && let Some((_, after)) = item_end.find(rest).and_then(|end| rest.split_at_checked(end + 3))
+            // Else these three were not the item's end: the whole item is read.
+            && matches!(after.first(), Some(b',' | b']'))
+        {
+            rest = after;
+            answer.others.push((count, Verdict::Duplicate));
         } else {
             let mut items = serde_json::Deserializer::from_slice(rest).into_iter::<Item<'_>>();
             let verdict = items.next()?.ok()?.verdict();
@@ -222,7 +232,7 @@ const NAMES_THE_DOCUMENT: [&str; 5] = [
 
 /// `illegal_argument_exception` is used for both: only these reasons speak of the document. Not among them and so
 /// held: a missing pipeline, a missing write index, a full shard limit (which some versions give this type).
-const ILLEGAL_DOCUMENT: [&str; 8] = [
+const ILLEGAL_DOCUMENT: [&str; 9] = [
     // Lucene, on both servers.
     "Document contains at least one immense term",
     // A field that two documents fill with different kinds of values.
@@ -233,17 +243,18 @@ const ILLEGAL_DOCUMENT: [&str; 8] = [
     // A document that brings more new fields, or nested objects, than the mapping may hold.
     "Limit of total fields",
     "nested documents has exceeded the allowed limit",
-    // A data stream's document without time.
-    "data stream timestamp field",
+    // A data stream's document without time or with two; not: a template that maps the field wrongly.
+    "timestamp field [@timestamp] is missing",
+    "timestamp field [@timestamp] encountered multiple values",
 ];
 
 /// What an error means for what is done next.
 pub(super) fn judge(status: u16, error: ServerError) -> Verdict {
     let kind = error.kind.as_str();
     let hold = |reason| Verdict::Hold { reason, kind: error.kind.clone() };
-    if kind == "cluster_block_exception" {
-        // 403 for a write block, 429 for a full disk (flood stage), 503 while there is no master: all of them hold,
-        // so that the stream is seen to stand still.
+    if kind == "cluster_block_exception" && status < 500 {
+        // 403 for a write block, 429 for a full disk (flood stage): both hold, so that the stream is seen to stand
+        // still. 503 while there is no master passes by itself.
         return hold(HeldReason::write_block);
     }
     if error.says("this action would add") {
@@ -275,14 +286,48 @@ fn names_the_document(status: u16, error: &ServerError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    const ITEMS: [&str; 6] = [
+        r#"{"create":{"status":201}}"#,
+        r#"{"create":{"status":200}}"#,
+        r#"{"create":{"status":201,"failure_store":"used"}}"#,
+        r#"{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[a]: conflict"}}}"#,
+        r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"r"}}}"#,
+        r#"{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"\"}}},","caused_by":{"type":"x"}}}}"#,
+    ];
+
+    proptest! {
+        /// serde_json is the oracle of the fast reader; bytes that were changed on the way are read without panic.
+        #[test]
+        fn both_readers_agree(
+            picks in prop::collection::vec(0_usize..6, 0..40),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            let items: Vec<_> = picks.iter().filter_map(|&pick| ITEMS.get(pick).copied()).collect();
+            let mut body = format!(r#"{{"errors":true,"items":[{}]}}"#, items.join(",")).into_bytes();
+            let any = read_any(&body).unwrap();
+            prop_assert_eq!(any.1, picks.len());
+            prop_assert_eq!(read_compact(&body), (!picks.is_empty()).then_some(any));
+            for (at, byte) in changes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            let _ = read_answer(&body, picks.len());
+            let cut = body.len() / 2;
+            prop_assert!(read_answer(&body[..cut], picks.len()).is_err());
+        }
+    }
+
     fn one(item: &str) -> Verdict {
-        let body = format!(r#"{{"errors":true,"items":[{item}]}}"#);
-        let compact = read_answer(body.as_bytes(), 1).unwrap();
+        let last = r#"{"create":{"status":201}}"#;
+        let body = format!(r#"{{"errors":true,"items":[{item},{last}]}}"#);
+        let compact = read_answer(body.as_bytes(), 2).unwrap();
         let pretty: serde_json::Value = serde_json::from_str(&body).unwrap();
         let pretty = serde_json::to_string_pretty(&pretty).unwrap();
-        assert_eq!(read_answer(pretty.as_bytes(), 1).unwrap(), compact, "both readers agree");
+        assert_eq!(read_answer(pretty.as_bytes(), 2).unwrap(), compact, "both readers agree");
         compact.others.into_iter().next().map_or(Verdict::Created, |(_, verdict)| verdict)
     }
 
@@ -301,6 +346,12 @@ mod tests {
         assert_eq!(one(r#"{"create":{"status":200}}"#), Verdict::Noop);
         let exists = "[AbC]: version conflict, document already exists (current version [1])";
         assert_eq!(error(409, "version_conflict_engine_exception", exists), Verdict::Duplicate);
+        for odd in [
+            r#"{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"}}},{"}}}"#,
+            r#"{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","caused_by":{"type":"x"}}}}"#,
+        ] {
+            assert_eq!(one(odd), Verdict::Duplicate);
+        }
         for (status, kind, reason) in [
             (
                 400,
@@ -336,6 +387,12 @@ mod tests {
             ),
             (400, "index_closed_exception", "closed", H::other),
             (400, "illegal_argument_exception", "pipeline with id [p] does not exist", H::other),
+            (
+                400,
+                "illegal_argument_exception",
+                "data stream timestamp field [@timestamp] is of type [text]",
+                H::other,
+            ),
             (400, "invented_exception", "?", H::other),
             (409, "invented_exception", "?", H::other),
         ] {
@@ -348,6 +405,10 @@ mod tests {
         assert_eq!(
             error(429, "es_rejected_execution_exception", "rejected execution of primary operation"),
             Verdict::Retry { reason: RetryReason::throttled, unknown: false }
+        );
+        assert_eq!(
+            error(503, "cluster_block_exception", "blocked by: [SERVICE_UNAVAILABLE/2/no master]"),
+            Verdict::Retry { reason: RetryReason::server_error, unknown: true }
         );
         assert_eq!(
             error(503, "unavailable_shards_exception", "primary shard is not active Timeout: [1m]"),

@@ -26,21 +26,21 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
+    /// Whether refusals are not believed now. A bulk that was sent in such a moment is judged by itself alone:
+    /// another that was accepted meanwhile says that the destination was mended, not that this refusal is right.
+    pub(super) fn is_open(&self) -> bool {
+        self.refused.is_none_or(|refused| refused >= BREAKER_DOCUMENTS)
+    }
+
     /// Counts one bulk; true where its refusals must not be believed: no item was accepted in it and none among
-    /// the last 1,000 (fewer where fewer were sent).
-    pub(super) fn holds(&mut self, accepted: u64, refused: u64) -> bool {
+    /// the last 1,000 (fewer where fewer were sent). `was_open`: [`Breaker::is_open`] when it was sent.
+    pub(super) fn holds(&mut self, accepted: u64, refused: u64, was_open: bool) -> bool {
         if accepted > 0 {
             self.refused = Some(0);
             return false;
         }
-        match &mut self.refused {
-            None => true,
-            Some(run) => {
-                let before = *run;
-                *run = run.saturating_add(refused);
-                before + refused >= BREAKER_DOCUMENTS
-            }
-        }
+        self.refused = self.refused.map(|before| before.saturating_add(refused));
+        was_open || self.is_open()
     }
 }
 
@@ -200,11 +200,16 @@ mod tests {
     #[test]
     fn the_breaker_of_the_architecture_page() {
         let mut breaker = Breaker::default();
-        assert!(breaker.holds(0, 1000), "1,000 of 1,000 hold");
-        assert!(breaker.holds(0, 1), "and whatever follows");
-        assert!(!breaker.holds(1, 999), "999 bad and 1 good do not");
-        assert!(!breaker.holds(0, 999), "one was accepted among the last 1,000");
-        assert!(breaker.holds(0, 1));
-        assert!(!breaker.holds(1, 0), "one accepted item closes it");
+        let mut holds = |accepted, refused| {
+            let was_open = breaker.is_open();
+            breaker.holds(accepted, refused, was_open)
+        };
+        assert!(holds(0, 1000), "1,000 of 1,000 hold");
+        assert!(holds(0, 1), "and whatever follows");
+        assert!(!holds(1, 999), "999 bad and 1 good do not");
+        assert!(!holds(0, 999), "one was accepted among the last 1,000");
+        assert!(holds(0, 1));
+        assert!(!holds(1, 0), "one accepted item closes it");
+        assert!(breaker.holds(0, 1, true), "but not for a bulk that was sent before that");
     }
 }

@@ -135,6 +135,10 @@ impl Queue {
     }
 
     fn take_frame(&mut self, frame: Frame) {
+        if frame.docs == 0 {
+            self.context.ledger.acknowledge(&frame.acks);
+            return;
+        }
         let age = self.settings.batch.age;
         let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let waited_ns = now_ns.saturating_sub(u128::try_from(frame.oldest_ns).unwrap_or(now_ns));
@@ -391,7 +395,7 @@ async fn product(context: &Context) -> Option<Encoding> {
     match reply.status {
         200 => {}
         // It answers, but will not say: gzip is taken everywhere.
-        400..=499 if reply.status != 429 => return Some(Encoding::Gzip),
+        400..=499 if !matches!(reply.status, 401 | 429) => return Some(Encoding::Gzip),
         _ => return None,
     }
     let Root { version } = serde_json::from_slice(&reply.body).unwrap_or_default();

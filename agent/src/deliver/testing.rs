@@ -162,6 +162,15 @@ enum Answer {
 
 impl Endpoint {
     pub(super) async fn start(seed: u64, faults: Faults, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+        Self::start_at("127.0.0.1:0", seed, faults, tls).await
+    }
+
+    pub(super) async fn start_at(
+        address: &str,
+        seed: u64,
+        faults: Faults,
+        tls: Option<tokio_rustls::TlsAcceptor>,
+    ) -> Self {
         let state = State {
             faults,
             jitter: Jitter::new(seed),
@@ -172,7 +181,7 @@ impl Endpoint {
             encodings: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://localhost:{}", listener.local_addr().unwrap().port());
         let serving = Arc::clone(&state);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::retry::{Backoff, Jitter};
 use super::testing::{Endpoint, Faults, frame, frame_of};
 use super::*;
-use crate::admin::metrics::{ByHeld, ByResult, DocumentResult, HeldReason};
+use crate::admin::metrics::{ByHeld, ByResult, ByStatus, DocumentResult, HeldReason};
 use crate::runtime::budget::BytePool;
 use crate::source::tail::identity::IdPrefix;
 use crate::source::GenerationId;
@@ -307,6 +307,37 @@ async fn frames_in_a_refused_encoding_are_sealed_anew() {
     life.drained().await;
     assert_eq!(endpoint.state.lock().unwrap().copies(STREAMS[0]), once_each(0..1000));
     assert_eq!(life.delivery.encoding(), Encoding::Gzip);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_is_down_at_start_gets_everything_when_it_is_up() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let mut life = Life::start(&format!("http://{address}"), HashMap::new(), |_| {});
+    assert_eq!(life.delivery.encoding(), Encoding::Gzip, "until the product is known");
+    life.send_all(STREAMS[0], Encoding::Gzip, 0..500, 50);
+    assert!(!life.delivery.drain(Instant::now() + Duration::from_millis(300)).await);
+    assert_eq!(life.ledger.in_flight(), 500);
+    let endpoint = Endpoint::start_at(&address, 1, Faults::default(), None).await;
+    life.drained().await;
+    assert_eq!(endpoint.state.lock().unwrap().copies(STREAMS[0]), once_each(0..500));
+    assert_eq!(life.metrics.output_uncertain.get(), 0, "what never left is not uncertain");
+}
+
+/// One of two endpoints is dead: the other takes everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_endpoint_is_passed_over() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let endpoint = Endpoint::start(1, Faults::default(), None).await;
+    let mut life = Life::start(&endpoint.url, HashMap::new(), |settings| settings.endpoints.insert(0, dead));
+    life.send_all(STREAMS[0], Encoding::Gzip, 0..2000, 20);
+    life.drained().await;
+    assert_eq!(endpoint.state.lock().unwrap().copies(STREAMS[0]), once_each(0..2000));
+    let failed = life.metrics.output_requests.get_or_create(&ByStatus { status: 0 }).get();
+    assert!(failed <= 4, "{failed} requests went to the dead one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
