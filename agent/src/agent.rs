@@ -52,7 +52,9 @@ pub enum StartError {
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// The checkpoint.
-    #[error("{0}; the agent does not start from nothing, for that would send everything again: mend or remove the file")]
+    #[error(
+        "{0}; the agent does not start from nothing, for that would send everything again: mend or remove the file"
+    )]
     Checkpoint(#[from] Unreadable),
     /// The output.
     #[error(transparent)]
@@ -104,7 +106,8 @@ impl Agent {
         }
         let state = StateDir::open(&config.state_dir)?;
         let store = Store::new(&config.state_dir);
-        let found = store.load(|e| tracing::warn!(error = %e, "checkpoint: the newer file cannot be used"))?;
+        let found =
+            store.load(|e| tracing::warn!(error = %e, "checkpoint: the newer file cannot be used"))?;
         let resume = Arc::new(Resume::new(found.as_ref()));
         let pool = BytePool::new(settings::pool_bytes(config)?);
         let rules = settings::rules(config)?;
@@ -120,9 +123,8 @@ impl Agent {
             .enable_all()
             .build()?;
         let listen = config.admin.listen;
-        let listener = runtime
-            .block_on(server::bind(listen))
-            .map_err(|source| StartError::Listen { listen, source })?;
+        let listener =
+            runtime.block_on(server::bind(listen)).map_err(|source| StartError::Listen { listen, source })?;
         let admin = listener.local_addr()?;
         let floors = found.map(|c| c.write_index).unwrap_or_default();
         let (sender, delivery) = deliver::start(
@@ -191,7 +193,6 @@ impl Agent {
 
         let status = Arc::new(Status {
             shared: Arc::clone(&shared),
-            delivery: delivery.clone(),
             metrics,
             registry: {
                 registry.register("source_shards", "Shard threads", {
@@ -213,7 +214,15 @@ impl Agent {
             true => Some(discover(config, senders, &wakers, &status)?),
             false => None,
         };
-        let keeper = Keeper { store, ledger, delivery: delivery.clone(), resume, met: HashSet::new(), began: Instant::now(), last: None };
+        let keeper = Keeper {
+            store,
+            ledger,
+            delivery: delivery.clone(),
+            resume,
+            met: HashSet::new(),
+            began: Instant::now(),
+            last: None,
+        };
         let agent = Self {
             shared,
             delivery,
@@ -397,7 +406,6 @@ impl Keeper {
 /// What the admin server shows.
 struct Status {
     shared: Arc<Shared>,
-    delivery: Delivery,
     metrics: Metrics,
     registry: Registry,
     process_registry: Registry,
@@ -468,7 +476,8 @@ impl Health for Status {
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }

@@ -32,7 +32,8 @@ pub fn init() {
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var("FINTAIL_LOG")
         .from_env_lossy();
-    let lines = layer::layer().event_format(Ecs).with_writer(std::io::stderr).with_filter(RateLimit::default());
+    let lines =
+        layer::layer().event_format(Ecs).with_writer(std::io::stderr).with_filter(RateLimit::default());
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }
 

@@ -13,8 +13,8 @@ use super::testing::{Endpoint, Faults, frame, frame_of};
 use super::*;
 use crate::admin::metrics::{ByHeld, ByResult, ByStatus, DocumentResult, HeldReason};
 use crate::runtime::budget::BytePool;
-use crate::source::tail::identity::IdPrefix;
 use crate::source::GenerationId;
+use crate::source::tail::identity::IdPrefix;
 
 const STREAMS: [&str; 2] = ["logs-a-default", "logs-b-default"];
 const DEADLINE: Duration = Duration::from_secs(60);
