@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
 use crate::admin::metrics::{ByState, FileState, Metrics};
@@ -99,7 +100,7 @@ impl Agent {
     /// # Errors
     /// What the operator has to mend.
     pub fn start(config: &Arc<Config>) -> Result<Self, StartError> {
-        raise_descriptor_limit();
+        set_process_limits();
         // Huge pages make memory resident that nobody touched: a limit of 64 MiB would be a limit of 100.
         if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
             tracing::warn!(%error, "cannot turn huge pages off; more memory may be used than limits.memory");
@@ -472,12 +473,14 @@ impl Health for Status {
     }
 }
 
-/// A node's agent holds every log file open: the soft limit of 1,024 is raised to the hard one.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+/// A node's agent holds every log file open: the soft limit of 1,024 is raised to the hard one. A core dump would
+/// hold raw log bytes: there is none.
+fn set_process_limits() {
+    let files = getrlimit(Resource::Nofile).maximum;
+    for (resource, current, maximum) in [(Resource::Nofile, files, files), (Resource::Core, Some(0), Some(0))]
     {
-        tracing::warn!(%error, "cannot raise the limit of open files");
+        if let Err(error) = setrlimit(resource, Rlimit { current, maximum }) {
+            tracing::warn!(%error, ?resource, "cannot set a limit of the process");
+        }
     }
 }

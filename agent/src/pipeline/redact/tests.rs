@@ -208,7 +208,7 @@ fn findings_have_offsets_of_the_input() {
 }
 
 fn batch_of(lines: &[&[u8]]) -> Batch<Raw> {
-    let mut batch = Batch::recycled(Parts::default());
+    let mut batch = Batch::<Raw>::new(Parts::default());
     let parts = batch.parts_mut();
     for line in lines {
         let start = parts.text.len();
