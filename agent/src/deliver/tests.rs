@@ -66,7 +66,9 @@ impl Life {
 
     fn send(&mut self, frame: Frame) {
         for ack in &frame.acks {
-            self.ledger.register(ack.span.generation, IdPrefix::default(), [0, 0]);
+            if self.ledger.marks(ack.span.generation).is_none() {
+                self.ledger.register(ack.span.generation, IdPrefix::default(), [0, 0]);
+            }
         }
         self.ledger.opened(u64::from(frame.docs));
         self.sent += u64::from(frame.docs);
