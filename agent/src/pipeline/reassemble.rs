@@ -126,12 +126,17 @@ impl Joiner {
         }
     }
 
-    /// Ends events that nothing can continue any more: their last line is older than the timer.
+    /// An event is open whose last line is older than the timer.
+    #[must_use]
+    pub fn is_due(&self, now_ns: i64, limits: &JoinLimits) -> bool {
+        self.open.iter().any(|open| open.is_due(now_ns, limits))
+    }
+
+    /// Ends events that nothing can continue any more: their last line is older than the timer, and the file holds
+    /// nothing behind it.
     pub fn flush_due(&mut self, source: SourceId, now_ns: i64, limits: &JoinLimits, out: &mut Parts) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let open = &self.open[stream as usize];
-            let age = if open.in_partial { limits.partial_age_ns } else { limits.multiline_age_ns };
-            if open.active && now_ns.saturating_sub(open.last_time_ns) > age.max(CONTINUATION_MAX_NS) {
+            if self.open[stream as usize].is_due(now_ns, limits) {
                 self.close(source, stream, out);
             }
         }
@@ -253,6 +258,11 @@ impl Joiner {
 }
 
 impl Open {
+    fn is_due(&self, now_ns: i64, limits: &JoinLimits) -> bool {
+        let age = if self.in_partial { limits.partial_age_ns } else { limits.multiline_age_ns };
+        self.active && now_ns.saturating_sub(self.last_time_ns) > age.max(CONTINUATION_MAX_NS)
+    }
+
     fn begin(&mut self, chunk: &Chunk<'_>, line: &Line) {
         self.active = true;
         self.in_partial = false;

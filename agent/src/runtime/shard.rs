@@ -665,7 +665,12 @@ impl Shard {
     fn timers(&mut self) {
         let now = now_ns();
         for log in self.logs.iter_mut().flatten() {
-            let Some(joiner) = log.joiner.as_mut().filter(|j| j.open_bytes() > 0) else { continue };
+            // While the file holds more, its next line decides; the clock only speaks where there is none.
+            if !log.joiner.as_ref().is_some_and(|j| j.is_due(now, &self.shared.join)) || !log.chain.is_read()
+            {
+                continue;
+            }
+            let Some(joiner) = log.joiner.as_mut() else { continue };
             let open_before = joiner.open_bytes() as u64;
             let records_before = self.parts.records.len();
             joiner.flush_due(log.source, now, &self.shared.join, &mut self.parts);

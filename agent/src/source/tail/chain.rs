@@ -76,10 +76,12 @@ impl Chain {
         rest.next().filter(|g| g.id_prefix.is_some()).map(|g| g.id)
     }
 
-    /// True where a successor exists, even if it is still empty.
+    /// All that the files hold was read, but for a line without an end.
     #[must_use]
-    pub fn has_newer(&self) -> bool {
-        self.generations.iter().filter(|g| !g.passed).count() > 1
+    pub fn is_read(&self) -> bool {
+        let mut unread = self.generations.iter().filter(|g| !g.passed);
+        let current = unread.next();
+        unread.next().is_none() && current.is_none_or(Generation::is_read)
     }
 
     /// Opens what is new among the folder's `names`.

@@ -167,6 +167,13 @@ impl Generation {
         self.searched
     }
 
+    /// The file holds no whole line behind `read`.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.stat().is_ok_and(|s| s.size <= self.searched.max(self.read))
+            || matches!(self.newline_after(self.searched.max(self.read)), Ok(None))
+    }
+
     /// Where the last whole line ends.
     ///
     /// # Errors
