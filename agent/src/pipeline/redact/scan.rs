@@ -457,7 +457,7 @@ impl Scanner {
     fn number_run(&mut self, line: &[u8], at: usize) -> Result<(), OverBudget> {
         let number = |i: usize| byte_at(line, i).is_ascii_digit() || byte_at(line, i) >= 0x80;
         let member = |i: usize| {
-            number(i) || (matches!(byte_at(line, i), b' ' | b'-' | b'.') && i > 0 && number(i - 1))
+            number(i) || (matches!(byte_at(line, i), b' ' | b'-' | b'.' | b'+') && i > 0 && number(i - 1))
         };
         if at < self.run_to
             || !member(at.wrapping_sub(RUN as usize - 1))
@@ -803,7 +803,7 @@ fn is_json_number(text: &[u8]) -> bool {
 }
 
 fn is_separator(between: &[u8]) -> bool {
-    matches!(between, b" " | b"-" | b"." | [0xC2, 0xA0] | [0xE2, 0x80, 0x91 | 0xAF | 0x87 | 0x89])
+    matches!(between, b" " | b"-" | b"." | b"+" | [0xC2, 0xA0] | [0xE2, 0x80, 0x91 | 0xAF | 0x87 | 0x89])
 }
 
 /// Groupings printed on cards: 4-4-4-4(-3), 4-6-5, 4-6-4, 4-4-5 and single runs.
