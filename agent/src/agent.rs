@@ -253,6 +253,12 @@ impl Agent {
         self.status.metrics()
     }
 
+    /// What the admin server shows, for those who look on while [`Agent::keep`] runs.
+    #[must_use]
+    pub fn health(&self) -> Arc<dyn Health> {
+        Arc::clone(&self.status) as Arc<dyn Health>
+    }
+
     /// Events that were read and not answered for.
     #[must_use]
     pub fn in_flight(&self) -> u64 {

@@ -60,9 +60,34 @@ pub fn resident_bytes() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// Highest resident memory of this process so far.
+#[must_use]
+pub fn peak_resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// CPU time of this process's living threads whose names begin so, user and system.
+#[must_use]
+pub fn cpu_of_threads(name: &str) -> Option<std::time::Duration> {
+    let mut ticks = 0;
+    for task in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
+        // A thread may end while we look.
+        let Ok(text) = std::fs::read_to_string(task.path().join("stat")) else { continue };
+        if text.split_once('(').is_some_and(|(_, comm)| comm.starts_with(name)) {
+            ticks += ticks_of(&text)?.0;
+        }
+    }
+    Some(std::time::Duration::from_secs_f64(ticks as f64 / TICKS))
+}
+
 /// CPU ticks used (fields 14 and 15 of proc(5) stat) and start in ticks after boot (field 22).
 fn stat() -> Option<(u64, u64)> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    ticks_of(&std::fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+fn ticks_of(stat: &str) -> Option<(u64, u64)> {
     // The name in field 2 may hold blanks: fields are counted from its closing parenthesis.
     let (_, rest) = stat.rsplit_once(')')?;
     let field = |n: usize| rest.split_whitespace().nth(n - 3)?.parse::<u64>().ok();

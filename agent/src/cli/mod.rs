@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod check;
+pub mod demo;
+pub mod redact;
 pub mod run;
 
 /// Something went wrong at run time.
@@ -27,6 +29,8 @@ pub struct Fintail {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Redact(redact::RedactArgs),
+    Demo(demo::Demo),
     /// Print the version.
     Version,
 }
@@ -37,6 +41,8 @@ impl Fintail {
         match &self.command {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
+            Command::Redact(args) => args.run(),
+            Command::Demo(demo) => demo.run(),
             Command::Version => print(&format_args!("fintail {}\n", env!("CARGO_PKG_VERSION"))),
         }
     }

@@ -1,21 +1,33 @@
 //! `fintail redact`: lines in, redacted lines out, same order and count; one line is one event.
-//! It must not know how config is loaded: the caller hands in a function for it.
+//! It must not know how a finding is made, nor how a configuration is read.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::{FAILED, WRONG_USE, complain};
+use crate::config;
 use crate::pipeline::redact::{Finding, Redactor, RuleSettings};
+use crate::runtime::settings;
+use crate::source::meta::CLUSTER_DOMAIN;
 
 /// Read and write buffers, bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// A line is held in memory whole; a longer one is refused, for what cannot be looked at whole cannot be let through.
+const LINE_BYTES: usize = 64 << 20;
 
 /// Redact lines as the agent would.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  kubectl logs api-7d4f | fintail redact --format json")]
+#[command(
+    about = "Filter: lines in, redacted lines out, in the same order and number",
+    after_help = "Examples:\n  kubectl logs api-7d4f | fintail redact\n  fintail redact --format json app.log | jq .findings\n\n\
+        Tokens equal those the agent ships where redaction.token_domain is cluster: a line alone does not tell its \
+        namespace.\n\nExit codes: 0 done, 1 a file cannot be read, 2 wrong use or invalid configuration."
+)]
 pub struct RedactArgs {
     /// Configuration whose `redaction` section is used; without it the defaults.
     #[arg(long, value_name = "F")]
@@ -48,6 +60,14 @@ pub enum RedactError {
         /// What the system said.
         error: io::Error,
     },
+    /// A line above [`LINE_BYTES`]; nothing of it is written.
+    #[error("{path}: line {line} is longer than {} MiB; nothing from it on is written", LINE_BYTES >> 20)]
+    TooLong {
+        /// The file, or `standard input`.
+        path: String,
+        /// Counted from 1.
+        line: u64,
+    },
     /// The output is gone.
     #[error("standard output: {0}")]
     Write(io::Error),
@@ -68,6 +88,32 @@ struct JsonFinding {
     end: usize,
 }
 
+impl RedactArgs {
+    /// Filters. Exit code 1 where a file cannot be read, 2 for an invalid configuration.
+    pub fn run(&self) -> ExitCode {
+        let (mut rules, mut domain) = (RuleSettings::default(), "");
+        if let Some(path) = &self.config {
+            let config = match config::load(path) {
+                Ok(config) => config,
+                Err(errors) => return complain(WRONG_USE, &errors),
+            };
+            rules = match settings::rules(&config) {
+                Ok(rules) => rules,
+                Err(error) => {
+                    return complain(FAILED, &format_args!("fintail redact: redaction.token_key: {error}"));
+                }
+            };
+            if config.redaction.token_domain == config::TokenDomain::Cluster {
+                domain = CLUSTER_DOMAIN;
+            }
+        }
+        match run(self, &rules, domain, io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(FAILED, &format_args!("fintail redact: {error}")),
+        }
+    }
+}
+
 /// Runs the command. `settings` come from the config that `args.config` names; `domain` is the token domain.
 ///
 /// # Errors
@@ -83,6 +129,7 @@ pub fn run(
         domain,
         format: args.format,
         findings: Vec::new(),
+        open: false,
         out: BufWriter::with_capacity(BUFFER_BYTES, out),
     };
     let done = if args.files.is_empty() {
@@ -90,7 +137,9 @@ pub fn run(
     } else {
         args.files.iter().try_for_each(|path| filter.file(path))
     };
-    match done.and_then(|()| filter.out.flush().map_err(RedactError::Write)) {
+    // What came before an error is written too.
+    let flushed = filter.out.flush().map_err(RedactError::Write);
+    match done.and(flushed) {
         Err(RedactError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
@@ -101,6 +150,8 @@ struct Filter<'a, W: Write> {
     domain: &'a str,
     format: Format,
     findings: Vec<Finding>,
+    /// The last line written had no line end; one is due before the next.
+    open: bool,
     out: BufWriter<W>,
 }
 
@@ -114,11 +165,15 @@ impl<W: Write> Filter<'_, W> {
     fn lines(&mut self, name: &str, input: impl Read) -> Result<(), RedactError> {
         let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
         let mut line = Vec::new();
-        loop {
+        for number in 1.. {
             line.clear();
-            let read = input.read_until(b'\n', &mut line);
+            // One more for the line end.
+            let read = input.by_ref().take(LINE_BYTES as u64 + 1).read_until(b'\n', &mut line);
             if read.map_err(|error| RedactError::Read { path: name.to_owned(), error })? == 0 {
-                return Ok(());
+                break;
+            }
+            if line.len() > LINE_BYTES && !line.ends_with(b"\n") {
+                return Err(RedactError::TooLong { path: name.to_owned(), line: number });
             }
             let (body, end) = match line.strip_suffix(b"\n") {
                 Some(body) => (body, &b"\n"[..]),
@@ -128,11 +183,15 @@ impl<W: Write> Filter<'_, W> {
             let redacted = self.engine.redact_line(body, self.domain, Some(&mut self.findings));
             self.write(&redacted, end).map_err(RedactError::Write)?;
         }
+        Ok(())
     }
 
     fn write(&mut self, redacted: &[u8], end: &[u8]) -> io::Result<()> {
         match self.format {
             Format::Text => {
+                if std::mem::replace(&mut self.open, end.is_empty()) {
+                    self.out.write_all(b"\n")?;
+                }
                 self.out.write_all(redacted)?;
                 self.out.write_all(end)
             }

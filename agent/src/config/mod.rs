@@ -59,6 +59,14 @@ pub struct Config {
     pub admin: Admin,
 }
 
+/// A time as the configuration takes it, for flags: `250ms`, `30s`, `5m`, `24h`, `30d`.
+///
+/// # Errors
+/// What a time looks like.
+pub fn parse_time(text: &str) -> Result<Duration, &'static str> {
+    value::time(text)
+}
+
 impl Config {
     /// Defaults and these endpoints, for demo and tests: `Config { state_dir, ..Config::with_endpoints([url])? }`.
     /// `http://` endpoints turn `allow_plaintext` on.

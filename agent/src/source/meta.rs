@@ -23,12 +23,15 @@ pub fn data_stream(config: &Config, dataset: &str, kubernetes_namespace: &str) -
     (format!("{kind}-{dataset}-{namespace}"), kind, namespace)
 }
 
+/// The token domain of everything where `redaction.token_domain` is `cluster`.
+pub const CLUSTER_DOMAIN: &str = "cluster";
+
 /// Within what one value gives one token.
 #[must_use]
 pub fn token_domain<'a>(config: &Config, key: &'a ContainerKey) -> &'a str {
     match config.redaction.token_domain {
         TokenDomain::Namespace => &key.namespace,
-        TokenDomain::Cluster => "cluster",
+        TokenDomain::Cluster => CLUSTER_DOMAIN,
     }
 }
 
