@@ -164,7 +164,11 @@ impl Joiner {
             return;
         }
         let malformed = line.flaws & Flaw::CriMalformed.bit() != 0;
-        if !line.partial && line.cut == 0 && body.len() <= limits.event_bytes && (malformed || !waits(body, limits)) {
+        if !line.partial
+            && line.cut == 0
+            && body.len() <= limits.event_bytes
+            && (malformed || !waits(body, limits))
+        {
             self.emit_whole(chunk, line, body, out);
             return;
         }
@@ -205,7 +209,11 @@ impl Joiner {
         if open.in_partial {
             flaws |= Flaw::PartialUnfinished.bit();
         }
-        let info = open.info.take().unwrap_or(ChunkInfo { id_prefix: Default::default(), read_at_ns: 0, replay: false });
+        let info = open.info.take().unwrap_or(ChunkInfo {
+            id_prefix: Default::default(),
+            read_at_ns: 0,
+            replay: false,
+        });
         if open.cut > 0 {
             flaws |= Flaw::Truncated.bit();
             out.truncated.push((u32::try_from(out.records.len()).unwrap_or(u32::MAX), open.cut));
@@ -272,7 +280,11 @@ impl Open {
             && gap <= CONTINUATION_MAX_NS
             && self.lines < limits.event_lines
             && self.text.len() < limits.event_bytes
-            && starts::is_continuation(body)
+            && (starts::is_continuation(body)
+                // The head of a trace belongs to the log line above it, but two heads are two traces.
+                || (self.lines == 1
+                    && starts::is_exception_header(body)
+                    && !starts::is_exception_header(&self.text)))
     }
 
     fn append(&mut self, line: &Line, body: &[u8], limits: &JoinLimits) {

@@ -110,7 +110,8 @@ pub struct Pulse {
 }
 
 /// Renders a container's metadata.
-pub type Render = dyn Fn(&ContainerKey, u32, &mut dyn FnMut(&str, &str) -> String) -> SourceMeta + Send + Sync;
+pub type Render =
+    dyn Fn(&ContainerKey, u32, &mut dyn FnMut(&str, &str) -> String) -> SourceMeta + Send + Sync;
 
 /// Where a file is begun that was there at the agent's first start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -496,7 +497,9 @@ impl Shard {
     fn turn(&mut self, index: usize) -> Turn {
         let over = self.over(index);
         let Some(log) = self.logs.get_mut(index).and_then(Option::as_mut) else { return Turn::Nothing };
-        let Some(Container { key, at_start, .. }) = self.containers.get(log.container) else { return Turn::Nothing };
+        let Some(Container { key, at_start, .. }) = self.containers.get(log.container) else {
+            return Turn::Nothing;
+        };
         let successor = log.chain.successor();
         let Some(current) = log.chain.current() else { return Turn::Nothing };
         let id = current.id;
@@ -592,7 +595,9 @@ impl Shard {
         let Some(id_prefix) = g.id_prefix else { return };
         let from = g.read;
         let line_bytes = (self.shared.join.event_bytes + CUT_SLACK_BYTES) as u64;
-        let Ok(Piece::Lines { bytes, offset, .. }) = g.read(&mut self.buffer, QUANTUM_BYTES, line_bytes, true) else {
+        let Ok(Piece::Lines { bytes, offset, .. }) =
+            g.read(&mut self.buffer, QUANTUM_BYTES, line_bytes, true)
+        else {
             return;
         };
         let chunk = Chunk {
@@ -692,7 +697,8 @@ impl Shard {
         }
         let mut by_age: Vec<(Instant, usize)> = Vec::new();
         for (index, log) in self.logs.iter().enumerate() {
-            if let Some(log) = log.as_ref().filter(|l| l.joiner.as_ref().is_some_and(|j| j.open_bytes() > 0)) {
+            if let Some(log) = log.as_ref().filter(|l| l.joiner.as_ref().is_some_and(|j| j.open_bytes() > 0))
+            {
                 by_age.push((log.grown, index));
             }
         }
@@ -778,7 +784,8 @@ fn identify(log: &mut Log, key: &ContainerKey, id: GenerationId, at_start: bool,
         (None, _) => [0; 2],
     };
     if at_start && shared.resume.exists() {
-        generation.replay_below = size.min(marks[0].min(marks[1]).saturating_add(shared.unacked_bytes + QUANTUM_BYTES as u64));
+        generation.replay_below =
+            size.min(marks[0].min(marks[1]).saturating_add(shared.unacked_bytes + QUANTUM_BYTES as u64));
     }
     generation.rewind(marks);
     if generation.read < generation.replay_below {
@@ -796,7 +803,10 @@ pub fn now_ns() -> i64 {
 
 impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shard").field("index", &self.index).field("logs", &self.logs.len()).finish_non_exhaustive()
+        f.debug_struct("Shard")
+            .field("index", &self.index)
+            .field("logs", &self.logs.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -49,9 +49,7 @@ const CLASS: [u8; 256] = {
     let mut b = 0;
     while b < 256 {
         let c = b as u8;
-        if c.is_ascii_alphanumeric() || c == b'-' {
-            table[b] = 3;
-        } else if c == b'.' {
+        if c.is_ascii_alphanumeric() || c == b'-' || c == b'.' {
             table[b] = 3;
         } else if c == b'_' || c == b'+' || c == b'%' || c == b'\'' || c >= 0x80 {
             table[b] = 1;

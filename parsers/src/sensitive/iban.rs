@@ -104,6 +104,9 @@ pub const MAX_LEN: usize = 34;
 #[must_use]
 pub fn iban_at(text: &[u8], start: usize) -> Option<usize> {
     let country = [byte_at(text, start).to_ascii_uppercase(), byte_at(text, start + 1).to_ascii_uppercase()];
+    if !country.iter().all(u8::is_ascii_uppercase) {
+        return None;
+    }
     let row = REGISTRY.binary_search_by(|(code, _, _)| code.as_slice().cmp(&country)).ok()?;
     let &(_, length, form) = REGISTRY.get(row)?;
     let length = usize::from(length);

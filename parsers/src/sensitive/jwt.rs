@@ -27,7 +27,7 @@ pub fn jwt_at(text: &[u8], start: usize) -> Option<usize> {
             break;
         }
         let part_end = run_end(text, end + 1);
-        if part_end == end + 1 && !(byte_at(text, part_end) == b'.') {
+        if part_end == end + 1 && byte_at(text, part_end) != b'.' {
             break;
         }
         end = part_end;

@@ -44,7 +44,7 @@ struct Carry {
     dashes: u64,
 }
 
-/// Appends the anchors of `text`, ascending.
+/// Puts the anchors of `text` into `out`, ascending.
 pub(super) fn find(text: &[u8], out: &mut Vec<u32>) {
     simd::find(text, out);
 }
@@ -95,6 +95,7 @@ impl Carry {
 }
 
 /// The same classes one byte at a time: the fall-back, and the oracle of the vector forms.
+#[cfg(any(test, not(target_arch = "x86_64")))]
 pub(super) fn classes_plain(block: &[u8; 64]) -> Classes {
     let mut c = Classes::default();
     for (i, &b) in block.iter().enumerate() {
@@ -122,18 +123,33 @@ pub(super) fn classes_plain(block: &[u8; 64]) -> Classes {
 macro_rules! each_block {
     ($text:expr, $out:expr, $classes:expr) => {{
         let (text, out): (&[u8], &mut Vec<u32>) = ($text, $out);
+        out.clear();
         let mut carry = $crate::pipeline::redact::anchor::Carry::default();
         let (blocks, rest) = text.as_chunks::<64>();
         let mut base = 0u32;
+        let mut len = 0;
         for block in blocks {
             let mut found = carry.step(&$classes(block));
-            out.reserve(64);
-            while found != 0 {
-                out.push(base + found.trailing_zeros());
-                found &= found - 1;
+            if out.len() < len + 64 {
+                out.resize((len + 64) * 2, 0);
             }
+            let Some((slots, _)) = out.get_mut(len..).and_then(<[u32]>::split_first_chunk_mut::<64>) else { break };
+            let count = found.count_ones() as usize;
+            // Most blocks hold no more than four: written without a branch, what is too much is overwritten next.
+            for slot in &mut slots[..4] {
+                *slot = base + found.trailing_zeros();
+                found &= found.wrapping_sub(1);
+            }
+            let mut next = 4;
+            while found != 0 {
+                slots[next & 63] = base + found.trailing_zeros();
+                found &= found - 1;
+                next += 1;
+            }
+            len += count;
             base += 64;
         }
+        out.truncate(len);
         let mut block = [0u8; 64];
         for (slot, b) in block.iter_mut().zip(rest) {
             *slot = *b;

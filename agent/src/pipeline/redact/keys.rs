@@ -197,7 +197,9 @@ impl KeyTable {
             [.., a, b, c, d] => insert4(u32::from_le_bytes([a, b, c, d])),
             [a, b, c] => set(&mut self.ends3, u32::from_le_bytes([a, b, c, 0]) | 0x0020_2020),
             [b, c] => {
-                (0..=255).for_each(|a| set(&mut self.ends3, u32::from_le_bytes([a, b, c, 0]) | 0x0020_2020))
+                for a in 0..=255 {
+                    set(&mut self.ends3, u32::from_le_bytes([a, b, c, 0]) | 0x0020_2020);
+                }
             }
             _ => {}
         }

@@ -101,7 +101,6 @@ impl Redactor {
     #[must_use]
     pub fn redact(&mut self, mut batch: Batch<Raw>, domains: &dyn TokenDomains) -> Batch<Clean> {
         let parts = batch.parts_mut();
-        self.anchors.clear();
         anchor::find(&parts.text, &mut self.anchors);
         let (mut record, mut next) = (0, 0);
         while record < parts.records.len() {
@@ -195,7 +194,6 @@ impl Redactor {
         domain: &str,
         mut findings: Option<&mut Vec<Finding>>,
     ) -> Option<Vec<u8>> {
-        self.anchors.clear();
         anchor::find(line, &mut self.anchors);
         self.scanner.scan(line, &self.anchors, 0).ok()?;
         let mut out = Vec::with_capacity(line.len() + 32);

@@ -431,7 +431,6 @@ impl Scanner {
     fn digits(&mut self, line: &[u8], at: usize) -> Result<(), OverBudget> {
         let back = |n: usize| at.checked_sub(n).map_or(0, |i| byte_at(line, i));
         if back(1).is_ascii_digit() && back(2).is_ascii_alphabetic() && back(3).is_ascii_alphabetic() {
-            self.spend(40)?;
             self.account(line, at - 3);
         }
         if back(1) == b' ' && back(2).is_ascii_alphabetic() {
@@ -444,8 +443,9 @@ impl Scanner {
     }
 
     fn account(&mut self, line: &[u8], start: usize) {
-        let Some(end) = iban::iban_at(line, start) else { return };
-        if word_begins(line, start) {
+        if word_begins(line, start)
+            && let Some(end) = iban::iban_at(line, start)
+        {
             let field = if before_is_delimiter(line, start) { Field::Unknown } else { Field::None };
             self.push(start, end, rules::IBAN, Form::Iban, field);
         }
@@ -459,7 +459,10 @@ impl Scanner {
         let member = |i: usize| {
             number(i) || (matches!(byte_at(line, i), b' ' | b'-' | b'.') && i > 0 && number(i - 1))
         };
-        if at < self.run_to || !(0..RUN as usize).all(|n| at.checked_sub(n).is_some_and(member)) {
+        if at < self.run_to
+            || !member(at.wrapping_sub(RUN as usize - 1))
+            || !(0..RUN as usize).all(|n| at.checked_sub(n).is_some_and(member))
+        {
             return Ok(());
         }
         let mut start = at;

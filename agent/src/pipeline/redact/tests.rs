@@ -1,8 +1,13 @@
 //! Table and property tests of the whole engine on lines.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
+use regex::Regex;
 
 use super::*;
+use crate::pipeline::record::{Level, Record};
+use fintail_parsers::container::cri::Stream;
 
 fn engine(key: bool) -> Redactor {
     let token_key = key.then(|| TokenKey { id: "k1".into(), bytes: vec![9; 32].into() });
@@ -195,8 +200,88 @@ fn findings_have_offsets_of_the_input() {
     let mut findings = Vec::new();
     let line = "password=hunter2 x=4111111111111111";
     let _ = engine(false).redact_line(line.as_bytes(), "", Some(&mut findings));
-    let seen: Vec<_> = findings.iter().map(|f| (f.rule.rule().id, f.field, &line[f.start..f.end])).collect();
+    let seen: Vec<_> = findings
+        .iter()
+        .map(|f| (f.rule.rule().id, f.field, line.get(f.start..f.end).unwrap_or("")))
+        .collect();
     assert_eq!(seen, [("password", Some("password"), "hunter2"), ("pan", Some("*"), "4111111111111111")]);
+}
+
+fn batch_of(lines: &[&[u8]]) -> Batch<Raw> {
+    let mut batch = Batch::<Raw>::new(Parts::default());
+    let parts = batch.parts_mut();
+    for line in lines {
+        let start = parts.text.len();
+        parts.text.extend_from_slice(line);
+        parts.records.push(Record {
+            time_ns: 0,
+            start: 0,
+            body: span(start, parts.text.len()),
+            raw_len: 0,
+            source: SourceId(0),
+            field_from: 0,
+            field_count: 0,
+            chunk: 0,
+            flaws: 0,
+            stream: Stream::Stdout,
+            level: Level::Unknown,
+            shape: Shape::Text,
+        });
+        parts.text.push(b'\n');
+    }
+    batch
+}
+
+/// What an encoder would write of a record.
+fn shown(parts: &Parts, record: usize) -> Vec<u8> {
+    let body = parts.records[record].body;
+    let (mut out, mut from) = (Vec::new(), body.start);
+    for r in parts.replacements.iter().filter(|r| body.start <= r.at.start && r.at.end <= body.end) {
+        out.extend_from_slice(span(from as usize, r.at.start as usize).of(&parts.text));
+        out.extend_from_slice(r.with.of(&parts.replacement_text));
+        assert!(r.at.of(&parts.text).iter().all(|b| *b == b'*'), "raw bytes are gone");
+        from = r.at.end;
+    }
+    out.extend_from_slice(span(from as usize, body.end as usize).of(&parts.text));
+    out
+}
+
+#[test]
+fn a_record_over_its_budget_is_withheld_alone() {
+    // Each `password=` that is followed by a flag word scans its value and finds nothing to skip.
+    let hostile = "[".repeat(4) + &"x=".repeat(20_000) + &"a@b".repeat(40_000);
+    let mut scanner = Scanner::new(&RuleSettings::default());
+    let mut anchors = Vec::new();
+    anchor::find(hostile.as_bytes(), &mut anchors);
+    assert_eq!(scanner.scan(hostile.as_bytes(), &anchors, 0), Ok(()), "linear work stays within the budget");
+    let mut batch = batch_of(&[b"cvv=123", b"password=hunter2", b"pin=1234"]);
+    withhold(batch.parts_mut(), 1);
+    let clean = engine(false).redact(batch, &"");
+    assert_eq!(clean.parts().withheld, [1]);
+    assert_eq!(shown(clean.parts(), 0), b"cvv=[REDACTED:cvv]");
+    assert_eq!(shown(clean.parts(), 1), b"*".repeat(16));
+    assert_eq!(shown(clean.parts(), 2), b"pin=[REDACTED:pin]");
+}
+
+#[test]
+fn a_panic_costs_one_record() {
+    struct Bomb(std::cell::Cell<u32>);
+    impl TokenDomains for Bomb {
+        fn domain(&self, _source: SourceId) -> &str {
+            let n = self.0.get();
+            self.0.set(n + 1);
+            assert!(n != 1, "second record");
+            ""
+        }
+    }
+    let batch = batch_of(&[b"cvv=123", b"cvv=124", b"cvv=125 bob@example.com"]);
+    let clean = engine(true).redact(batch, &Bomb(std::cell::Cell::new(0)));
+    let parts = clean.parts();
+    assert_eq!(parts.withheld, [1]);
+    assert_eq!(shown(parts, 1), b"*******");
+    assert!(shown(parts, 2).starts_with(b"cvv=[REDACTED:cvv] tok_email_k1_"));
+    let hits: Vec<_> = parts.hits.iter().map(|h| (h.record, RuleId(h.rule).rule().id)).collect();
+    assert_eq!(hits, [(0, "cvv"), (2, "cvv"), (2, "email")]);
 }
 
 /// Pieces from which lines are made: values that must go (with the digits or text that must not survive) and noise.
@@ -270,19 +355,75 @@ proptest! {
         let line = parts.join(" ");
         let mut findings = Vec::new();
         let out = engine(key).redact_line(line.as_bytes(), "", Some(&mut findings));
-        let out = String::from_utf8(out).expect("utf-8 stays utf-8");
-        let mut rest = out.as_str();
+        prop_assert!(std::str::from_utf8(&out).is_ok());
+        let line = line.as_bytes();
+        let mut rest = out.as_slice();
         let mut from = 0;
-        for f in &findings {
+        for (n, f) in findings.iter().enumerate() {
             let kept = &line[from..f.start];
             prop_assert!(rest.starts_with(kept));
             rest = &rest[kept.len()..];
-            let next = findings.iter().map(|n| n.start).find(|n| *n > f.start);
-            let after = &line[f.end..next.unwrap_or(line.len())];
-            rest = &rest[rest.find(after).unwrap_or(rest.len())..];
+            let after = &line[f.end..findings.get(n + 1).map_or(line.len(), |next| next.start)];
+            rest = &rest[memchr::memmem::find(rest, after).unwrap_or(rest.len())..];
             from = f.end;
         }
         prop_assert!(rest.ends_with(&line[from..]));
+    }
+
+    #[test]
+    fn a_batch_is_its_lines(lines in prop::collection::vec(prop::collection::vec(value(), 0..4), 0..6), key in any::<bool>()) {
+        let lines: Vec<String> = lines.iter().map(|l| l.join(" ")).collect();
+        let bytes: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        let mut engine = engine(key);
+        let clean = engine.redact(batch_of(&bytes), &"d");
+        for (i, line) in lines.iter().enumerate() {
+            prop_assert_eq!(shown(clean.parts(), i), engine.redact_line(line.as_bytes(), "d", None));
+        }
+        prop_assert!(clean.parts().replacements.windows(2).all(|w| w[0].at.end <= w[1].at.start));
+    }
+
+    /// Against plain regexes, on words where those are exact: cards, addresses and keyed values.
+    #[test]
+    fn as_the_regexes_say(words in prop::collection::vec(prop_oneof![
+        "4[0-9]{13,16}", "5[1-5][0-9]{14}", "[x-z]{1,5}", "[x-z]{1,4}@[x-z]{1,3}(\\.com|\\.1|)",
+        "(password|dbPassword|cvv|apiKey|xkey)[=:][x-z0-9]{1,8}",
+    ], 0..8)) {
+        // Compiled once: a regex costs more than a case.
+        static CARD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(4\d{15}|5[1-5]\d{14})$").expect("a regex"));
+        static MAIL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[x-z]+@[x-z]+\.com$").expect("a regex"));
+        static PASSWORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?i)^(?:db)?password[=:](.+)$").expect("a regex"));
+        static CVV: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^cvv[=:](\d{3,4})$").expect("a regex"));
+        static API_KEY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^apiKey[=:](.{6,})$").expect("a regex"));
+        let line = words.join(" ");
+        let mut want = Vec::new();
+        let mut from = 0;
+        for word in &words {
+            let mut add = |rule, text: &str| want.push((rule, from + word.len() - text.len(), from + word.len()));
+            let sum: u32 = word.bytes().rev().enumerate().map(|(i, b)| {
+                let d = u32::from(b.wrapping_sub(b'0')) * (1 + i as u32 % 2);
+                d / 10 + d % 10
+            }).sum();
+            if CARD.is_match(word) && sum.is_multiple_of(10) {
+                add("pan", word);
+            } else if MAIL.is_match(word) {
+                add("email", word);
+            } else if let Some(c) = PASSWORD.captures(word) {
+                if !c[1].bytes().all(|b| b == b'x') { add("password", &c[1]); }
+            } else if let Some(c) = CVV.captures(word) {
+                add("cvv", &c[1]);
+            } else if let Some(c) = API_KEY.captures(word) {
+                let lower = c[1].bytes().all(|b| b.is_ascii_lowercase());
+                let masked = c[1].bytes().all(|b| b == b'x');
+                if !(masked || (word.contains(':') && lower)) { add("api_key", &c[1]); }
+            }
+            from += word.len() + 1;
+        }
+        let mut findings = Vec::new();
+        let _ = engine(false).redact_line(line.as_bytes(), "", Some(&mut findings));
+        // A value found once goes everywhere: only what the regexes say is compared, and that nothing else is new.
+        let got: Vec<_> = findings.iter().filter(|f| f.rule == rules::PAN || f.rule == rules::EMAIL || f.field.is_some())
+            .map(|f| (f.rule.rule().id, f.start, f.end)).collect();
+        prop_assert_eq!(got, want, "{}", line);
     }
 
     /// A card number in any of these places leaves at most its first six and last four digits.

@@ -132,12 +132,19 @@ impl Chain {
     /// What `pread` says.
     pub fn identify(&mut self, id: GenerationId, key: &ContainerKey) -> io::Result<Option<IdPrefix>> {
         let restart = self.restart;
-        let Some(generation) = self.generations.iter_mut().find(|g| g.id == id && g.id_prefix.is_none()) else {
+        let Some(generation) = self.generations.iter_mut().find(|g| g.id == id && g.id_prefix.is_none())
+        else {
             return Ok(None);
         };
         let Some(head) = generation.head()? else { return Ok(None) };
         let prefix = if head.time_len > 0 {
-            IdPrefix::of_pod_log(&key.uid, &key.container, restart, head.time_text(), head.stream.as_str().as_bytes())
+            IdPrefix::of_pod_log(
+                &key.uid,
+                &key.container,
+                restart,
+                head.time_text(),
+                head.stream.as_str().as_bytes(),
+            )
         } else {
             // The first line is unreadable: the file is known by what the file system says of it, which a
             // compression does not survive.

@@ -346,7 +346,10 @@ mod tests {
         let long = "x".repeat(1_000);
         let (mut g, _writer) = generation(format!("a\n{long}\nb\n").as_bytes());
         let kept = 64 + FRAME_BYTES;
-        assert_eq!(lines(&mut g, 50, false), ["a\n".into(), format!("{kept}+{}", 1_000 - kept), "b\n".into()]);
+        assert_eq!(
+            lines(&mut g, 50, false),
+            ["a\n".into(), format!("{kept}+{}", 1_000 - kept), "b\n".into()]
+        );
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod x86 {
             unsafe { _mm_loadu_si128(block.as_ptr().add(16 * quarter).cast::<__m128i>()) }
         };
         let v = [load(0), load(1), load(2), load(3)];
-        // SAFETY (the rest of this function): SSE2 is part of x86_64.
+        // SAFETY: SSE2 is part of x86_64.
         let mask = |m: [__m128i; 4]| unsafe {
             m.iter().rev().fold(0u64, |bits, x| bits << 16 | u64::from(_mm_movemask_epi8(*x).cast_unsigned()))
         };
