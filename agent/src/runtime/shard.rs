@@ -500,12 +500,12 @@ impl Shard {
         let Some(Container { key, at_start, .. }) = self.containers.get(log.container) else {
             return Turn::Nothing;
         };
-        let successor = log.chain.successor();
-        let Some(current) = log.chain.current() else { return Turn::Nothing };
-        let id = current.id;
-        if current.id_prefix.is_none() {
+        // Rotation leaves a new file empty for a moment: the successor is identified here as much as the current.
+        let unidentified: Vec<GenerationId> = log.chain.unidentified().map(|g| g.id).collect();
+        for id in unidentified {
             identify(log, key, id, *at_start, &self.shared);
         }
+        let successor = log.chain.successor();
         let Some(current) = log.chain.current() else { return Turn::Nothing };
         let (Some(id_prefix), id) = (current.id_prefix, current.id) else {
             return self.end_if(index, over, None);
@@ -652,6 +652,15 @@ impl Shard {
                     && !blocked
                     && current.stat().is_ok_and(|s| s.size > current.searched().max(read))
                 {
+                    log.state = LogState::Hot(0);
+                    self.hot.push(index);
+                }
+                // The first write to a new file is what a log waits for whose old one is read to its end.
+                let newer = log.chain.unidentified().skip(usize::from(blocked));
+                let begun = newer.filter(|g| {
+                    self.watcher.idle(g.file(), index).is_ok() && g.head().is_ok_and(|head| head.is_some())
+                });
+                if begun.count() > 0 && log.state == LogState::Idle {
                     log.state = LogState::Hot(0);
                     self.hot.push(index);
                 }

@@ -68,6 +68,11 @@ impl Chain {
         self.generations.iter_mut().find(|g| !g.passed)
     }
 
+    /// Those that are still to be read and have no identity: their first line was not there when it was looked for.
+    pub fn unidentified(&self) -> impl Iterator<Item = &Generation> {
+        self.generations.iter().filter(|g| !g.passed && g.id_prefix.is_none())
+    }
+
     /// The one after the current, once its first line is there.
     #[must_use]
     pub fn successor(&self) -> Option<GenerationId> {
