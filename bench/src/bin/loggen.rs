@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use clap::Parser;
 use fintail::demo::bank::Options;
 use fintail_bench::manifest::Manifest;
