@@ -124,6 +124,18 @@ impl Joiner {
         for line in lines {
             self.line(chunk, line, limits, out);
         }
+        let raw_bytes = chunk.long_line.map_or(chunk.bytes.len() as u64, |long| long.raw_bytes);
+        self.pass(chunk.offset + raw_bytes, out);
+    }
+
+    /// Everything before `to` was looked at: a stream with nothing open is done with it, or a container that is
+    /// silent on one stream would never be done with its file.
+    fn pass(&mut self, to: u64, out: &mut Parts) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if !self.open[stream as usize].active && self.tiled[stream as usize] < to {
+                self.tile(stream, to, 0, out);
+            }
+        }
     }
 
     /// An event is open whose last line is older than the timer.

@@ -84,9 +84,7 @@ impl Chain {
     /// All that the files hold was read, but for a line without an end.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        let mut unread = self.generations.iter().filter(|g| !g.passed);
-        let current = unread.next();
-        unread.next().is_none() && current.is_none_or(Generation::is_read)
+        self.generations.iter().filter(|g| !g.passed).all(Generation::is_read)
     }
 
     /// Opens what is new among the folder's `names`.
