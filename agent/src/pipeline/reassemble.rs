@@ -130,7 +130,7 @@ impl Joiner {
 
     /// Everything before `to` was looked at: a stream with nothing open is done with it, or a container that is
     /// silent on one stream would never be done with its file.
-    fn pass(&mut self, to: u64, out: &mut Parts) {
+    pub fn pass(&mut self, to: u64, out: &mut Parts) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             if !self.open[stream as usize].active && self.tiled[stream as usize] < to {
                 self.tile(stream, to, 0, out);
