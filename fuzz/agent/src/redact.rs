@@ -1,4 +1,6 @@
-//! Redaction: what is planted where applications put it does not get through; twice is once; JSON stays JSON.
+//! Redaction: what is planted where applications put it does not get through; JSON stays JSON; twice is once where
+//! values stand apart. (Glued values may uncover each other: in `bob@example.com-----BEGIN PRIVATE KEY-----` the
+//! address ends only where the key was taken away.)
 use crate::choices::Choices;
 use fintail::demo::bank::Planted;
 use fintail::pipeline::redact::{Redactor, RuleSettings, TokenKey};
@@ -19,20 +21,22 @@ fn with_tokens() -> Redactor {
 /// The first byte chooses: the rest as lines as they are, or as choices of what is planted where.
 pub fn redact_no_leak(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
-    if mode % 2 == 0 {
-        rest.split(|byte| *byte == b'\n').for_each(|line| drop(redacted(line)));
-    } else {
-        planted(&mut Choices::new(rest));
+    match mode % 3 {
+        0 => rest.split(|byte| *byte == b'\n').for_each(|line| drop(redacted(line, false))),
+        1 => planted(&mut Choices::new(rest)),
+        _ => rest.split(|byte| *byte == b'\n').for_each(|line| drop(redacted(line, true))),
     }
 }
 
-/// The line as both engines write it: stable, and JSON where it was.
-fn redacted(line: &[u8]) -> [Vec<u8>; 2] {
+/// The line as both engines write it: JSON where it was, and `stable`.
+fn redacted(line: &[u8], stable: bool) -> [Vec<u8>; 2] {
     ENGINES.with_borrow_mut(|engines| {
         engines.each_mut().map(|engine| {
             let once = engine.redact_line(line, "pay", None);
-            let twice = engine.redact_line(&once, "pay", None);
-            assert_eq!(text(&twice), text(&once), "twice is not once");
+            if stable {
+                let twice = engine.redact_line(&once, "pay", None);
+                assert_eq!(text(&twice), text(&once), "twice is not once");
+            }
             if serde_json::from_slice::<IgnoredAny>(line).is_ok() {
                 let still = serde_json::from_slice::<IgnoredAny>(&once);
                 assert!(still.is_ok(), "no JSON any more: {}", text(&once));
@@ -80,7 +84,7 @@ fn planted(choices: &mut Choices<'_>) {
     if !members.is_empty() {
         line = serde_json::Value::Object(members).to_string();
     }
-    for out in redacted(line.as_bytes()) {
+    for out in redacted(line.as_bytes(), true) {
         for secret in &secrets {
             assert!(!secret.stands_in(&out), "{} got through: {}", secret.rule, text(&out));
         }
