@@ -1,6 +1,6 @@
-//! Redaction: what is planted where applications put it does not get through; JSON stays JSON; twice is once where
-//! values stand apart. (Glued values may uncover each other: in `bob@example.com-----BEGIN PRIVATE KEY-----` the
-//! address ends only where the key was taken away.)
+//! Redaction: what is planted where applications put it does not get through, and twice is once there; a JSON object
+//! stays one. (Elsewhere twice may be more: in `bob@example.com-----BEGIN PRIVATE KEY-----` the address ends only where
+//! the key was taken away, and `password: order 4111…` loses the word that made an order number of the digits.)
 use crate::choices::Choices;
 use fintail::demo::bank::Planted;
 use fintail::pipeline::redact::{Redactor, RuleSettings, TokenKey};
@@ -21,14 +21,14 @@ fn with_tokens() -> Redactor {
 /// The first byte chooses: the rest as lines as they are, or as choices of what is planted where.
 pub fn redact_no_leak(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
-    match mode % 3 {
-        0 => rest.split(|byte| *byte == b'\n').for_each(|line| drop(redacted(line, false))),
-        1 => planted(&mut Choices::new(rest)),
-        _ => rest.split(|byte| *byte == b'\n').for_each(|line| drop(redacted(line, true))),
+    if mode % 2 == 0 {
+        rest.split(|byte| *byte == b'\n').for_each(|line| drop(redacted(line, false)));
+    } else {
+        planted(&mut Choices::new(rest));
     }
 }
 
-/// The line as both engines write it: JSON where it was, and `stable`.
+/// The line as both engines write it: a JSON object where it was one, and `stable`.
 fn redacted(line: &[u8], stable: bool) -> [Vec<u8>; 2] {
     ENGINES.with_borrow_mut(|engines| {
         engines.each_mut().map(|engine| {
@@ -37,7 +37,8 @@ fn redacted(line: &[u8], stable: bool) -> [Vec<u8>; 2] {
                 let twice = engine.redact_line(&once, "pay", None);
                 assert_eq!(text(&twice), text(&once), "twice is not once");
             }
-            if serde_json::from_slice::<IgnoredAny>(line).is_ok() {
+            if line.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
+            {
                 let still = serde_json::from_slice::<IgnoredAny>(&once);
                 assert!(still.is_ok(), "no JSON any more: {}", text(&once));
             }
