@@ -59,8 +59,9 @@ fn stage(
     name: &str,
     stage: Option<Stage>,
     encoding: Encoding,
+    tokens: bool,
 ) {
-    let mut path = Path::new(fleet, encoding).expect("a path");
+    let mut path = Path::new(fleet, encoding, tokens).expect("a path");
     let began = Instant::now();
     let mut round = || {
         let cost = path.round(|| u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)).cost;
@@ -79,6 +80,7 @@ fn stages(c: &mut Criterion) {
     let mut group = c.benchmark_group("stage");
     group.throughput(Throughput::Bytes(fleet.bytes() as u64));
     let plain = Encoding::Identity;
+    stage(&mut group, &fleet, "4 redact, e-mail as tokens", Some(Stage::Redact), plain, true);
     for (name, at, encoding) in [
         ("1 decode", Some(Stage::Decode), plain),
         ("2 reassemble", Some(Stage::Reassemble), plain),
@@ -91,11 +93,11 @@ fn stages(c: &mut Criterion) {
         ("all and gzip 1", None, Encoding::Gzip),
         ("all and zstd 1", None, Encoding::Zstd),
     ] {
-        stage(&mut group, &fleet, name, at, encoding);
+        stage(&mut group, &fleet, name, at, encoding, false);
     }
     group.finish();
     for encoding in [plain, Encoding::Gzip, Encoding::Zstd] {
-        let round = Path::new(&fleet, encoding).expect("a path").round(|| 0);
+        let round = Path::new(&fleet, encoding, false).expect("a path").round(|| 0);
         println!(
             "{encoding:?}: {} bytes in, {} events ({} redacted), {} frames, {} bytes of documents, {} bytes out",
             fleet.bytes(),

@@ -170,14 +170,15 @@ pub struct Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    /// Ready for the first round.
+    /// Ready for the first round. With `tokens` e-mail addresses become tokens, else (no key: the default) they are
+    /// dropped.
     ///
     /// # Errors
     /// The default configuration is refused, or there is no memory for zstd.
-    pub fn new(fleet: &'a Fleet, encoding: Encoding) -> anyhow::Result<Self> {
+    pub fn new(fleet: &'a Fleet, encoding: Encoding, tokens: bool) -> anyhow::Result<Self> {
         let config = Config::with_endpoints(["http://localhost:9200"])?;
         let mut rules = RuleSettings::default();
-        rules.token_key = Some(TokenKey { id: "k1".to_owned(), bytes: vec![7; 32].into() });
+        rules.token_key = tokens.then(|| TokenKey { id: "k1".to_owned(), bytes: vec![7; 32].into() });
         let documents = DocumentSettings {
             event_bytes: settings::join(&config).event_bytes,
             ruleset: settings::ruleset_hash(&rules).into(),

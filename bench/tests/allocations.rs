@@ -50,7 +50,7 @@ const A_FRAME: u64 = 3;
 fn none_for_a_record() {
     let fleet = Fleet::new(4 << 20).unwrap();
     for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Zstd] {
-        let mut path = Path::new(&fleet, encoding).unwrap();
+        let mut path = Path::new(&fleet, encoding, true).unwrap();
         let mut round = || path.round(|| ALLOCATIONS.load(Ordering::Relaxed));
         for _ in 0..3 {
             round();

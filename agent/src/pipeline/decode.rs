@@ -74,7 +74,9 @@ fn one(chunk: &Chunk<'_>, raw: Span, end: u64, cut: u64, memory: &mut Memory, ou
             }
         }
         None => {
-            if !bytes.is_empty() {
+            // A line of NUL bytes alone has no frame either: its time is of the line before, which a restart may not
+            // know, so nothing may be joined to it.
+            if !bytes.is_empty() || skipped > 0 {
                 flaws |= Flaw::CriMalformed.bit();
             }
             Line {

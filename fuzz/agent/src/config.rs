@@ -4,7 +4,7 @@ use fintail::config;
 /// The bytes as a configuration file.
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let env = |name: &str| (name.len() % 2 == 0).then(|| "value".to_owned());
+    let env = |name: &str| (name.len().is_multiple_of(2)).then(|| "value".to_owned());
     match config::parse_with(&text, "fuzz.yaml", &env) {
         Ok(config) => {
             let _ = (config.notes(), format!("{config:?}"));

@@ -1,4 +1,6 @@
-//! Redaction: what is planted where applications put it does not get through; twice is once; JSON stays JSON.
+//! Redaction: what is planted where applications put it does not get through, and twice is once there; a JSON object
+//! stays one. (Elsewhere twice may be more: in `bob@example.com-----BEGIN PRIVATE KEY-----` the address ends only where
+//! the key was taken away, and `password: order 4111…` loses the word that made an order number of the digits.)
 use crate::choices::Choices;
 use fintail::demo::bank::Planted;
 use fintail::pipeline::redact::{Redactor, RuleSettings, TokenKey};
@@ -19,21 +21,24 @@ fn with_tokens() -> Redactor {
 /// The first byte chooses: the rest as lines as they are, or as choices of what is planted where.
 pub fn redact_no_leak(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
-    if mode % 2 == 0 {
-        rest.split(|byte| *byte == b'\n').for_each(|line| drop(redacted(line)));
+    if mode.is_multiple_of(2) {
+        rest.split(|byte| *byte == b'\n').for_each(|line| drop(redacted(line, false)));
     } else {
         planted(&mut Choices::new(rest));
     }
 }
 
-/// The line as both engines write it: stable, and JSON where it was.
-fn redacted(line: &[u8]) -> [Vec<u8>; 2] {
+/// The line as both engines write it: a JSON object where it was one, and `stable`.
+fn redacted(line: &[u8], stable: bool) -> [Vec<u8>; 2] {
     ENGINES.with_borrow_mut(|engines| {
         engines.each_mut().map(|engine| {
             let once = engine.redact_line(line, "pay", None);
-            let twice = engine.redact_line(&once, "pay", None);
-            assert_eq!(text(&twice), text(&once), "twice is not once");
-            if serde_json::from_slice::<IgnoredAny>(line).is_ok() {
+            if stable {
+                let twice = engine.redact_line(&once, "pay", None);
+                assert_eq!(text(&twice), text(&once), "twice is not once");
+            }
+            if line.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
+            {
                 let still = serde_json::from_slice::<IgnoredAny>(&once);
                 assert!(still.is_ok(), "no JSON any more: {}", text(&once));
             }
@@ -80,7 +85,7 @@ fn planted(choices: &mut Choices<'_>) {
     if !members.is_empty() {
         line = serde_json::Value::Object(members).to_string();
     }
-    for out in redacted(line.as_bytes()) {
+    for out in redacted(line.as_bytes(), true) {
         for secret in &secrets {
             assert!(!secret.stands_in(&out), "{} got through: {}", secret.rule, text(&out));
         }
