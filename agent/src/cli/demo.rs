@@ -171,9 +171,18 @@ impl Summary {
             format!("{} planted secrets leaked: {}", v.leaks(), by_rule.join(", "))
         });
         check(v.checked != w.planted, format!("{} secrets planted, {} looked for", w.planted, v.checked));
-        check(v.documents != s.created, format!("the server took {}, the judge saw {}", s.created, v.documents));
-        check(a.created != s.created, format!("the server took {}, the agent counts {}", s.created, a.created));
-        check(a.received != a.answered(), format!("the agent received {}, accounts for {}", a.received, a.answered()));
+        check(
+            v.documents != s.created,
+            format!("the server took {}, the judge saw {}", s.created, v.documents),
+        );
+        check(
+            a.created != s.created,
+            format!("the server took {}, the agent counts {}", s.created, a.created),
+        );
+        check(
+            a.received != a.answered(),
+            format!("the agent received {}, accounts for {}", a.received, a.answered()),
+        );
         check(a.in_flight > 0, format!("{} events are in flight", a.in_flight));
         faults
     }
@@ -195,7 +204,11 @@ enum News {
 ///
 /// # Errors
 /// It could not be set up. Sums that do not add up are no error: [`Summary::faults`] tells.
-pub fn run<W: Write>(setup: &Setup, show: &mut Show<W>, stop: mpsc::Receiver<()>) -> Result<Summary, DemoError> {
+pub fn run<W: Write>(
+    setup: &Setup,
+    show: &mut Show<W>,
+    stop: mpsc::Receiver<()>,
+) -> Result<Summary, DemoError> {
     let folder = Folder::create()?;
     let password = folder.secret("password", 12)?;
     folder.secret("token.key", 24)?;
@@ -219,7 +232,7 @@ pub fn run<W: Write>(setup: &Setup, show: &mut Show<W>, stop: mpsc::Receiver<()>
     let judge = Judge::start(setup.options, arrivals, move |pick| drop(told.send(News::Pick(pick))))?;
 
     let mut agent = Agent::start(&Arc::new(agent_config(&folder, &endpoint.url(), setup.listen)?))?;
-    show.intro(setup, agent.admin(), &endpoint.url(), &folder.path("pods"));
+    show.intro(setup, agent.admin(), &folder.path("pods"));
     let told = news_sender.clone();
     let plan = Plan {
         options: setup.options,
@@ -232,8 +245,17 @@ pub fn run<W: Write>(setup: &Setup, show: &mut Show<W>, stop: mpsc::Receiver<()>
         .name("demo-stop".into())
         .spawn(move || while stop.recv().is_ok() && news_sender.send(News::Stop).is_ok() {})?;
 
-    let mut session =
-        Session { judge, health: agent.health(), news, show, phase: Phase::Writing(pods), began: Instant::now(), ends: Instant::now() + setup.time, next_figures: Instant::now() + FIGURES_EVERY, failed: None };
+    let mut session = Session {
+        judge,
+        health: agent.health(),
+        news,
+        show,
+        phase: Phase::Writing(pods),
+        began: Instant::now(),
+        ends: Instant::now() + setup.time,
+        next_figures: Instant::now() + FIGURES_EVERY,
+        failed: None,
+    };
     agent.keep(|at_most| session.go_on(at_most));
     let Session { judge, phase, failed, health, .. } = session;
     let cpu = process::cpu_of_threads("fintail-");
@@ -404,4 +426,52 @@ fn random_hex(bytes: usize) -> io::Result<String> {
     let mut random = vec![0; bytes];
     fs::File::open(Path::new("/dev/urandom"))?.read_exact(&mut random)?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_add_up_and_nothing_leaks() {
+        let setup = Setup {
+            time: Duration::from_secs(2),
+            options: Options { seed: 7, ..Options::default() },
+            ..Setup::default()
+        };
+        let (_stop, stopped) = mpsc::channel();
+        let mut shown = Vec::new();
+        let summary = run(&setup, &mut Show::new(&mut shown, false, false), stopped).expect("it runs");
+        assert_eq!(summary.faults(), [""; 0], "{summary:?}");
+        assert_eq!((summary.lost(), summary.verdict.leaks(), summary.server.duplicates), (0, 0, 0));
+        assert!(summary.written.events() > 1_000 && summary.written.rotations > 0, "{:?}", summary.written);
+        assert!(summary.agent.redactions.len() > 5 && summary.agent.hidden() >= summary.written.planted);
+        let shown = String::from_utf8(shown).expect("text");
+        assert!(shown.contains("a new pod comes up") && shown.contains("It adds up"), "{shown}");
+        assert!(shown.lines().any(|line| line.contains("  - ")) && !shown.contains('\x1b'), "{shown}");
+        let folder =
+            shown.lines().find_map(|line| line.trim().strip_prefix("logs ")).expect("the folder is named");
+        let folder = folder.trim().split("  ").next().expect("a path");
+        assert!(!Path::new(folder).exists(), "{folder}");
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_told() {
+        let mut summary = Summary {
+            written: Written { by_pod: vec![3, 4], bytes: 100, planted: 2, rotations: 0 },
+            verdict: Verdict { whole: 7, documents: 7, checked: 2, ..Verdict::default() },
+            server: Stats { created: 7, ..Stats::default() },
+            agent: Figures { received: 7, created: 7, ..Figures::default() },
+            time: Duration::from_secs(1),
+            cpu: None,
+            rss_bytes: 1,
+        };
+        assert!(summary.adds_up(), "{:?}", summary.faults());
+        summary.verdict.whole = 6;
+        summary.verdict.leaked.insert("pan", 1);
+        assert_eq!(
+            summary.faults(),
+            ["7 events written, 6 delivered whole", "1 planted secrets leaked: pan 1"]
+        );
+    }
 }

@@ -99,7 +99,9 @@ impl RedactArgs {
             };
             rules = match settings::rules(&config) {
                 Ok(rules) => rules,
-                Err(error) => return complain(FAILED, &format_args!("fintail redact: redaction.token_key: {error}")),
+                Err(error) => {
+                    return complain(FAILED, &format_args!("fintail redact: redaction.token_key: {error}"));
+                }
             };
             if config.redaction.token_domain == config::TokenDomain::Cluster {
                 domain = CLUSTER_DOMAIN;

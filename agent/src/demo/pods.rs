@@ -122,7 +122,10 @@ impl Fleet {
     fn new(plan: Plan, bytes: Arc<AtomicU64>) -> io::Result<Self> {
         let mut banks: Vec<Bank> = (0..plan.options.sources).map(|n| Bank::new(plan.options, n)).collect();
         let late = if banks.len() > 1 { banks.pop() } else { None };
-        let up = banks.into_iter().map(|bank| Pod::create(&plan, bank, Duration::ZERO)).collect::<Result<_, _>>()?;
+        let up = banks
+            .into_iter()
+            .map(|bank| Pod::create(&plan, bank, Duration::ZERO))
+            .collect::<Result<_, _>>()?;
         Ok(Self { plan, began: Instant::now(), up, late, bytes })
     }
 
@@ -153,7 +156,12 @@ impl Fleet {
 
     fn written(&self) -> Written {
         Written {
-            by_pod: self.up.iter().map(|pod| pod.bank.events()).chain(self.late.iter().map(Bank::events)).collect(),
+            by_pod: self
+                .up
+                .iter()
+                .map(|pod| pod.bank.events())
+                .chain(self.late.iter().map(Bank::events))
+                .collect(),
             bytes: self.up.iter().map(|pod| pod.bytes).sum(),
             planted: self.up.iter().map(|pod| pod.planted).sum(),
             rotations: self.up.iter().map(|pod| pod.rotations).sum(),
@@ -220,7 +228,8 @@ impl Pod {
     /// whole seconds: `None` where this second's is taken. Returns the size of the file that was set aside.
     fn rotate(&mut self) -> io::Result<Option<u64>> {
         let current = self.folder.join("0.log");
-        let aside = self.folder.join(format!("0.log.{}", compact_time(now_ns().unsigned_abs() / 1_000_000_000)));
+        let aside =
+            self.folder.join(format!("0.log.{}", compact_time(now_ns().unsigned_abs() / 1_000_000_000)));
         if aside.exists() {
             return Ok(None);
         }
@@ -256,15 +265,21 @@ mod tests {
     fn files_hold_what_is_told() {
         let dir = tempfile::tempdir().expect("folder");
         let options = Options { seed: 5, ..Options::default() };
-        let plan =
-            Plan { options, root: dir.path().to_owned(), bytes_per_s: 4 << 20, time: Duration::from_millis(300) };
+        let plan = Plan {
+            options,
+            root: dir.path().to_owned(),
+            bytes_per_s: 4 << 20,
+            time: Duration::from_millis(300),
+        };
         let (tell, told) = mpsc::channel();
         let pods = Pods::start(plan, move |happening| drop(tell.send(happening))).expect("start");
         let late = |h: &Happening| matches!(h, Happening::Appeared { .. });
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut seen = Vec::new();
         while !(seen.iter().any(late) && seen.len() > 1) {
-            seen.push(told.recv_timeout(deadline.saturating_duration_since(Instant::now())).expect("in time"));
+            seen.push(
+                told.recv_timeout(deadline.saturating_duration_since(Instant::now())).expect("in time"),
+            );
         }
         let written = pods.stop().expect("written");
         let (mut bytes, mut files) = (0, 0);

@@ -40,7 +40,8 @@ pub(super) fn of(pick: &Pick, bank: &Bank) -> Option<Sample> {
     let value = |planted: &Planted| {
         let (at, len) = find_value(&raw, &planted.value)?;
         let (from, to) = find_arrived(&raw, at, len, &pick.json)?;
-        Some((planted.rule, excerpt(&raw, at, at + len), excerpt(&pick.json, from, to)))
+        let json = own_part(&pick.json, pick.kind, to);
+        Some((planted.rule, excerpt(&raw, at, at + len), excerpt(json, from, to)))
     };
     let values: Vec<_> = planted.iter().filter_map(value).take(VALUES).collect();
     let kind = match pick.kind {
@@ -48,7 +49,7 @@ pub(super) fn of(pick: &Pick, bank: &Bank) -> Option<Sample> {
         Kind::Access => "nginx access",
         Kind::Text => "text",
         Kind::Trace => "Java stack trace",
-        Kind::Long => "long line in pieces",
+        Kind::Long => "long line, written in pieces",
     };
     let pod = format!("{}/{}", bank.pod().namespace, bank.pod().name);
     (!values.is_empty()).then_some(Sample { pod, kind, bytes: raw.len(), values })
@@ -56,11 +57,14 @@ pub(super) fn of(pick: &Pick, bank: &Bank) -> Option<Sample> {
 
 /// The value as it stands in the event: as it is, percent-encoded, or escaped for JSON.
 fn find_value(raw: &[u8], value: &str) -> Option<(usize, usize)> {
-    let forms = [value.to_owned(), value.replace('@', "%40"), value.replace(' ', "+"), value.replace('\n', "\\n")];
+    let forms =
+        [value.to_owned(), value.replace('@', "%40"), value.replace(' ', "+"), value.replace('\n', "\\n")];
     // A short number may stand elsewhere too; a secret stands behind its key, not at the beginning of the line.
     forms.iter().find_map(|form| {
         let mut places = memchr::memmem::find_iter(raw, form.as_bytes());
-        let at = places.find(|at| at.checked_sub(1).and_then(|b| raw.get(b)).is_some_and(|b| !b.is_ascii_alphanumeric()))?;
+        let at = places.find(|at| {
+            at.checked_sub(1).and_then(|b| raw.get(b)).is_some_and(|b| !b.is_ascii_alphanumeric())
+        })?;
         Some((at, form.len()))
     })
 }
@@ -85,6 +89,18 @@ fn find_arrived(raw: &[u8], at: usize, len: usize, json: &[u8]) -> Option<(usize
         len.min(rest.len())
     };
     Some((from, from + bytes))
+}
+
+/// The document up to the end of what the application wrote: of the message where it is one text.
+fn own_part(json: &[u8], kind: Kind, from: usize) -> &[u8] {
+    let rest = json.get(from..).unwrap_or_default();
+    let end = match kind {
+        Kind::Json => memchr::memmem::find(rest, b",\"fintail\":{"),
+        _ if json.get(from.saturating_sub(1)..).is_some_and(|rest| rest.starts_with(b"\"")) => None,
+        _ => memchr::memchr_iter(b'"', rest)
+            .find(|at| at.checked_sub(1).and_then(|b| rest.get(b)) != Some(&b'\\')),
+    };
+    json.get(..from + end.unwrap_or(rest.len())).unwrap_or(json)
 }
 
 fn excerpt(text: &[u8], from: usize, to: usize) -> Excerpt {
