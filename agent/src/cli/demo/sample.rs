@@ -9,7 +9,7 @@ const VALUES: usize = 2;
 /// Bytes that are looked for on both sides of a value, to have something to cut from.
 const CONTEXT_BYTES: usize = 160;
 /// The shortest text before a value that tells its place in the document.
-const ANCHOR_BYTES: std::ops::RangeInclusive<usize> = 3..=24;
+const ANCHOR_BYTES: std::ops::RangeInclusive<usize> = 6..=24;
 
 /// An event with its secrets.
 #[derive(Debug, PartialEq, Eq)]

@@ -185,12 +185,12 @@ impl<W: Write> Show<W> {
             format!("events, {} lost, {} doubled", grouped(s.lost()), v.doubled),
         );
         row("documents", grouped(s.server.created), {
-            let lines = s.server.created.saturating_sub(v.whole);
-            let apart = format!(" ({} lines of stack traces came one by one)", grouped(lines));
+            let parts = s.server.created.saturating_sub(v.whole);
+            let apart = format!(" ({} parts of stack traces are documents of their own)", grouped(parts));
             format!(
                 "created, {} duplicates{}",
                 s.server.duplicates,
-                if lines > 0 { apart } else { String::new() }
+                if parts > 0 { apart } else { String::new() }
             )
         });
         row("agent says", grouped(a.received), {
