@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
 use crate::admin::metrics::{ByState, FileState, Metrics};
@@ -52,7 +53,9 @@ pub enum StartError {
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// The checkpoint.
-    #[error("{0}; the agent does not start from nothing, for that would send everything again: mend or remove the file")]
+    #[error(
+        "{0}; the agent does not start from nothing, for that would send everything again: mend or remove the file"
+    )]
     Checkpoint(#[from] Unreadable),
     /// The output.
     #[error(transparent)]
@@ -97,14 +100,15 @@ impl Agent {
     /// # Errors
     /// What the operator has to mend.
     pub fn start(config: &Arc<Config>) -> Result<Self, StartError> {
-        raise_descriptor_limit();
+        set_process_limits();
         // Huge pages make memory resident that nobody touched: a limit of 64 MiB would be a limit of 100.
         if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
             tracing::warn!(%error, "cannot turn huge pages off; more memory may be used than limits.memory");
         }
         let state = StateDir::open(&config.state_dir)?;
         let store = Store::new(&config.state_dir);
-        let found = store.load(|e| tracing::warn!(error = %e, "checkpoint: the newer file cannot be used"))?;
+        let found =
+            store.load(|e| tracing::warn!(error = %e, "checkpoint: the newer file cannot be used"))?;
         let resume = Arc::new(Resume::new(found.as_ref()));
         let pool = BytePool::new(settings::pool_bytes(config)?);
         let rules = settings::rules(config)?;
@@ -120,9 +124,8 @@ impl Agent {
             .enable_all()
             .build()?;
         let listen = config.admin.listen;
-        let listener = runtime
-            .block_on(server::bind(listen))
-            .map_err(|source| StartError::Listen { listen, source })?;
+        let listener =
+            runtime.block_on(server::bind(listen)).map_err(|source| StartError::Listen { listen, source })?;
         let admin = listener.local_addr()?;
         let floors = found.map(|c| c.write_index).unwrap_or_default();
         let (sender, delivery) = deliver::start(
@@ -191,7 +194,6 @@ impl Agent {
 
         let status = Arc::new(Status {
             shared: Arc::clone(&shared),
-            delivery: delivery.clone(),
             metrics,
             registry: {
                 registry.register("source_shards", "Shard threads", {
@@ -213,7 +215,15 @@ impl Agent {
             true => Some(discover(config, senders, &wakers, &status)?),
             false => None,
         };
-        let keeper = Keeper { store, ledger, delivery: delivery.clone(), resume, met: HashSet::new(), began: Instant::now(), last: None };
+        let keeper = Keeper {
+            store,
+            ledger,
+            delivery: delivery.clone(),
+            resume,
+            met: HashSet::new(),
+            began: Instant::now(),
+            last: None,
+        };
         let agent = Self {
             shared,
             delivery,
@@ -403,7 +413,6 @@ impl Keeper {
 /// What the admin server shows.
 struct Status {
     shared: Arc<Shared>,
-    delivery: Delivery,
     metrics: Metrics,
     registry: Registry,
     process_registry: Registry,
@@ -470,11 +479,14 @@ impl Health for Status {
     }
 }
 
-/// A node's agent holds every log file open: the soft limit of 1,024 is raised to the hard one.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        tracing::warn!(%error, "cannot raise the limit of open files");
+/// A node's agent holds every log file open: the soft limit of 1,024 is raised to the hard one. A core dump would
+/// hold raw log bytes: there is none.
+fn set_process_limits() {
+    let files = getrlimit(Resource::Nofile).maximum;
+    for (resource, current, maximum) in [(Resource::Nofile, files, files), (Resource::Core, Some(0), Some(0))]
+    {
+        if let Err(error) = setrlimit(resource, Rlimit { current, maximum }) {
+            tracing::warn!(%error, ?resource, "cannot set a limit of the process");
+        }
     }
 }

@@ -9,5 +9,6 @@ use fintail::cli::Fintail;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    fintail::admin::log::hide_panic_messages();
     Fintail::parse().run()
 }

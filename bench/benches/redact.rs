@@ -180,7 +180,8 @@ fn redactor() -> Redactor {
 }
 
 fn filled(parts: Parts, from: &(Vec<u8>, Vec<Record>)) -> Batch<fintail::pipeline::batch::Raw> {
-    let mut batch = Batch::recycled(parts);
+    let mut batch = Batch::new(parts);
+    batch.parts_mut().clear();
     batch.parts_mut().text.extend_from_slice(&from.0);
     batch.parts_mut().records.extend_from_slice(&from.1);
     batch

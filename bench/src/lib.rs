@@ -2,6 +2,8 @@
 //! Must not know: the agent's inside. It sees files that go in and documents that come out.
 
 pub mod manifest;
+pub mod path;
+pub mod pods;
 pub mod verify;
 
 /// Reads `256MiB`, `10MB`, `4KiB` or a plain number of bytes.

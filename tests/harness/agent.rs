@@ -55,12 +55,7 @@ impl Agent {
             text.push_str(&format!("\nstate_dir: {}\n", self.state_dir().display()));
         }
         if !has("admin:") {
-            let socket = self.folder().join("admin.sock");
-            text.push_str(&format!(
-                "\nadmin: {{listen: \"127.0.0.1:{}\", socket: {}}}\n",
-                self.admin_port,
-                socket.display()
-            ));
+            text.push_str(&format!("\nadmin: {{listen: \"127.0.0.1:{}\"}}\n", self.admin_port));
         }
         // beside and renamed, as Kubernetes and editors do it: no reader sees half of it
         let beside = self.folder().join("config.yaml.new");

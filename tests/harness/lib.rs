@@ -10,13 +10,17 @@
 //! | [`server`] | one running node: start, stop, kill, restart |
 //! | [`client`] | requests to a node, and what tests ask of data streams |
 //! | [`agent`] | one running `fintail` |
+//! | [`fleet`] | the bank's pod logs, being written |
+//! | [`run`] | a log tree, an agent and a data stream |
 //! | [`metrics`] | one scrape of an agent |
 
 pub mod agent;
 pub mod certs;
 pub mod client;
+pub mod fleet;
 pub mod metrics;
 pub mod parts;
 pub mod port;
+pub mod run;
 pub mod server;
 pub mod wait;

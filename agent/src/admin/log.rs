@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,24 @@ pub fn init() {
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var("FINTAIL_LOG")
         .from_env_lossy();
-    let lines = layer::layer().event_format(Ecs).with_writer(std::io::stderr).with_filter(RateLimit::default());
+    let lines =
+        layer::layer().event_format(Ecs).with_writer(std::io::stderr).with_filter(RateLimit::default());
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+}
+
+/// From now on a panic tells its place and nothing else: the message of a bad slice of a `str`, or of an `unwrap` on
+/// one of serde's errors, prints the data.
+pub fn hide_panic_messages() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // Where stderr is closed there is nobody to tell.
+        let _ = writeln!(
+            std::io::stderr(),
+            "fintail: thread {} panicked at {place}",
+            thread.name().unwrap_or("?")
+        );
+    }));
 }
 
 /// Events as ECS lines.

@@ -94,7 +94,9 @@ fn answer(request: &Request<Incoming>, health: &dyn Health) -> Response<Full<Byt
         (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, OPEN_METRICS, health.metrics()),
         (&Method::GET | &Method::HEAD, "/livez") => state(health.live()),
         (&Method::GET | &Method::HEAD, "/readyz") => state(health.ready()),
-        (_, "/metrics" | "/livez" | "/readyz") => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned()),
+        (_, "/metrics" | "/livez" | "/readyz") => {
+            (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned())
+        }
         _ => (StatusCode::NOT_FOUND, TEXT, "/metrics /livez /readyz\n".to_owned()),
     };
     let mut response = Response::new(Full::from(body));

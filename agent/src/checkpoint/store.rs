@@ -82,7 +82,8 @@ impl Store {
     pub fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         let body = serde_json::to_vec(checkpoint)?;
         let head = format!("{MAGIC} {VERSION} {:08x}\n", crc32c::crc32c(&body));
-        let (new, now, before) = (self.path("checkpoint.new"), self.path("checkpoint"), self.path("checkpoint.before"));
+        let (new, now, before) =
+            (self.path("checkpoint.new"), self.path("checkpoint"), self.path("checkpoint.before"));
         let mut file = File::create(&new)?;
         file.write_all(head.as_bytes())?;
         file.write_all(&body)?;

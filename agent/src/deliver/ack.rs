@@ -109,7 +109,9 @@ impl AckLedger {
     pub fn acknowledge(&self, acks: &[Ack]) {
         let mut state = self.lock();
         for Ack { span, stream, .. } in acks {
-            if let Some(track) = state.tracks.get_mut(&span.generation).and_then(|t| t.streams.get_mut(*stream as usize)) {
+            if let Some(track) =
+                state.tracks.get_mut(&span.generation).and_then(|t| t.streams.get_mut(*stream as usize))
+            {
                 track.done(span.from, span.to);
             }
         }

@@ -112,7 +112,7 @@ pub(super) fn read_answer(body: &[u8], docs: usize) -> Result<Answer, BrokenAnsw
 
 /// The form in which both servers write it with our filter: no blanks, `errors` before `items`. Stored documents,
 /// nearly all, are recognised by one comparison, and those that were there already by the head of their error.
-fn read_compact(body: &[u8]) -> Option<(Answer, usize)> {
+pub(super) fn read_compact(body: &[u8]) -> Option<(Answer, usize)> {
     const CREATED: &[u8] = br#"{"create":{"status":201}}"#;
     const EXISTS: &[u8] = br#"{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","#;
     let item_end = memmem::Finder::new(b"}}}");
@@ -149,7 +149,7 @@ fn read_compact(body: &[u8]) -> Option<(Answer, usize)> {
     }
 }
 
-fn read_any(body: &[u8]) -> Result<(Answer, usize), BrokenAnswer> {
+pub(super) fn read_any(body: &[u8]) -> Result<(Answer, usize), BrokenAnswer> {
     #[derive(Deserialize)]
     struct Whole<'a> {
         #[serde(borrow)]

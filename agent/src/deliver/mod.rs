@@ -26,6 +26,8 @@ mod attempt;
 mod bulk;
 pub mod dead_letter;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod lane;
 mod queue;

@@ -13,8 +13,8 @@ use super::testing::{Endpoint, Faults, frame, frame_of};
 use super::*;
 use crate::admin::metrics::{ByHeld, ByResult, ByStatus, DocumentResult, HeldReason};
 use crate::runtime::budget::BytePool;
-use crate::source::tail::identity::IdPrefix;
 use crate::source::GenerationId;
+use crate::source::tail::identity::IdPrefix;
 
 const STREAMS: [&str; 2] = ["logs-a-default", "logs-b-default"];
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ fn settings(url: &str, dir: &tempfile::TempDir) -> Settings {
         in_flight: 4,
         connect_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
-        backoff: Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(20) },
+        backoff: Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(5) },
         allow_plaintext: true,
         dead_letters: DeadLetterSettings { dir: dir.path().join("dead_letters"), max_bytes: 1 << 20 },
         user_agent: "fintail/test".into(),
@@ -66,7 +66,9 @@ impl Life {
 
     fn send(&mut self, frame: Frame) {
         for ack in &frame.acks {
-            self.ledger.register(ack.span.generation, IdPrefix::default(), [0, 0]);
+            if self.ledger.marks(ack.span.generation).is_none() {
+                self.ledger.register(ack.span.generation, IdPrefix::default(), [0, 0]);
+            }
         }
         self.ledger.opened(u64::from(frame.docs));
         self.sent += u64::from(frame.docs);

@@ -283,16 +283,11 @@ struct Picks {
 impl Picks {
     fn offer(&mut self, token: Token, kind: Kind, planted: &[Planted], time_ns: i64, json: &[u8]) {
         let Some(rule) = planted.iter().map(|p| p.rule).min_by_key(|rule| self.times(rule)) else { return };
-        let times = self.times(rule);
-        let rarer = |shown: &Self| {
-            shown
-                .waiting
-                .get(kind as usize)
-                .is_some_and(|pick| pick.as_ref().is_none_or(|p| times < shown.times(p.rule)))
-        };
-        if rarer(self)
-            && let Some(place) = self.waiting.get_mut(kind as usize)
-        {
+        let rarer = |waiting: &Pick| self.times(rule) < self.times(waiting.rule);
+        if !self.waiting.get(kind as usize).is_some_and(|place| place.as_ref().is_none_or(rarer)) {
+            return;
+        }
+        if let Some(place) = self.waiting.get_mut(kind as usize) {
             *place = Some(Pick { token, kind, rule, time_ns, json: json.to_vec() });
         }
     }

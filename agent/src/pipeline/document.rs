@@ -73,7 +73,13 @@ impl<'a> Documents<'a> {
     }
 
     /// Appends the document of the next record, without a line end; returns its flaws. `scratch` is working memory.
-    pub fn write(&mut self, record: &Record, meta: &SourceMeta, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> u16 {
+    pub fn write(
+        &mut self,
+        record: &Record,
+        meta: &SourceMeta,
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> u16 {
         let (rules, cuts, replacements) = self.parts_of(record);
         let text = Text { parts: self.parts, replacements };
         let mut flaws = record.flaws;
@@ -253,7 +259,8 @@ impl Text<'_> {
             let mut end = field.value.end;
             while let [next, tail @ ..] = rest {
                 let key = Span::new(next.key.start.saturating_sub(1), next.key.end);
-                let key_redacted = self.replacements.iter().any(|r| r.at.start >= key.start && r.at.end <= key.end);
+                let key_redacted =
+                    self.replacements.iter().any(|r| r.at.start >= key.start && r.at.end <= key.end);
                 if next.role != Role::App || key_redacted {
                     break;
                 }

@@ -109,7 +109,7 @@ impl Encoder {
                 // It never ships; its bytes are done with all the same.
                 withheld = rest;
                 documents.skip(record);
-                while let Some(ack) = acks.next() {
+                for ack in acks.by_ref() {
                     left.push(Ack { events: 0, ..*ack });
                     if ack.events > 0 {
                         break;
@@ -214,12 +214,7 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
-fn frame_for(
-    open: &mut Vec<OpenFrame>,
-    buffers: &BufferPool,
-    stream: &Arc<str>,
-    read_at_ns: i64,
-) -> usize {
+fn frame_for(open: &mut Vec<OpenFrame>, buffers: &BufferPool, stream: &Arc<str>, read_at_ns: i64) -> usize {
     if let Some(at) = open.iter().position(|f| Arc::ptr_eq(&f.stream, stream) || f.stream == *stream) {
         return at;
     }

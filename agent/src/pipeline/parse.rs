@@ -39,7 +39,10 @@ impl Parse {
             let body = record.body.of(text);
             if !all_utf8 && std::str::from_utf8(body).is_err() {
                 record.flaws |= Flaw::Utf8Repaired.bit();
-            } else if !self.json_off && record.flaws & Flaw::Truncated.bit() == 0 && sniff(body) == Format::Json {
+            } else if !self.json_off
+                && record.flaws & Flaw::Truncated.bit() == 0
+                && sniff(body) == Format::Json
+            {
                 self.json(record, body, fields);
             }
         }
@@ -57,7 +60,8 @@ impl Parse {
                 record.field_from = u32::try_from(from).unwrap_or(u32::MAX);
                 record.field_count = u16::try_from(fields.len() - from).unwrap_or(u16::MAX);
                 record.level = found.level;
-                record.shape = if scan.max_leaf_bytes > APP_LEAF_BYTES { Shape::JsonLong } else { Shape::Json };
+                record.shape =
+                    if scan.max_leaf_bytes > APP_LEAF_BYTES { Shape::JsonLong } else { Shape::Json };
                 match found.time_ns {
                     Some(Ok(time_ns)) => record.time_ns = time_ns,
                     Some(Err(())) => record.flaws |= Flaw::TimeRejected.bit(),
@@ -134,7 +138,9 @@ impl Found {
 fn meaning(key: &[u8]) -> Option<Meaning> {
     Some(match key {
         b"@timestamp" | b"timestamp" | b"time" | b"ts" | b"asctime" | b"datetime" => Meaning::Time,
-        b"log.level" | b"level" | b"lvl" | b"severity" | b"levelname" | b"loglevel" | b"log_level" => Meaning::Level,
+        b"log.level" | b"level" | b"lvl" | b"severity" | b"levelname" | b"loglevel" | b"log_level" => {
+            Meaning::Level
+        }
         b"message" | b"msg" => Meaning::Is(Role::Message),
         b"trace.id" | b"trace_id" | b"traceId" | b"traceid" => Meaning::Is(Role::TraceId),
         b"span.id" | b"span_id" | b"spanId" | b"spanid" => Meaning::Is(Role::SpanId),
@@ -148,10 +154,9 @@ fn meaning(key: &[u8]) -> Option<Meaning> {
 /// to a second, since its order holds. `None` where it is unreadable or out of the window.
 fn event_time(value: &[u8], line_time_ns: i64) -> Option<i64> {
     let app = time::parse_app_time(unquoted(value))?;
-    let distance = app.abs_diff(line_time_ns);
-    match distance {
-        0..=SECOND_NS => Some(line_time_ns),
-        ..=TIME_WINDOW_NS => Some(app),
+    match app.abs_diff(line_time_ns) {
+        near if near <= SECOND_NS => Some(line_time_ns),
+        apart if apart <= TIME_WINDOW_NS => Some(app),
         _ => None,
     }
 }
@@ -169,9 +174,8 @@ fn level(word: &[u8]) -> Level {
         b"notice" => Level::Notice,
         b"warn" | b"warning" | b"40" => Level::Warn,
         b"error" | b"err" | b"50" | b"severe" => Level::Error,
-        b"fatal" | b"60" | b"crit" | b"critical" | b"alert" | b"emerg" | b"emergency" | b"panic" | b"dpanic" => {
-            Level::Fatal
-        }
+        b"fatal" | b"60" | b"crit" | b"critical" | b"alert" | b"emerg" | b"emergency" | b"panic"
+        | b"dpanic" => Level::Fatal,
         _ => Level::Unknown,
     }
 }
@@ -247,7 +251,11 @@ mod tests {
         assert_eq!(record(r#"{"ts":1763884802.5}"#).0.time_ns, base + 2_500_000_000);
         for bad in [r#"{"ts":1763984800}"#, r#"{"ts":"yesterday"}"#] {
             let (r, fields) = record(bad);
-            assert_eq!((r.time_ns, r.flaws, fields[0].2), (base, Flaw::TimeRejected.bit(), Role::App), "{bad}");
+            assert_eq!(
+                (r.time_ns, r.flaws, fields[0].2),
+                (base, Flaw::TimeRejected.bit(), Role::App),
+                "{bad}"
+            );
         }
     }
 

@@ -126,12 +126,17 @@ impl Joiner {
         }
     }
 
-    /// Ends events that nothing can continue any more: their last line is older than the timer.
+    /// An event is open whose last line is older than the timer.
+    #[must_use]
+    pub fn is_due(&self, now_ns: i64, limits: &JoinLimits) -> bool {
+        self.open.iter().any(|open| open.is_due(now_ns, limits))
+    }
+
+    /// Ends events that nothing can continue any more: their last line is older than the timer, and the file holds
+    /// nothing behind it.
     pub fn flush_due(&mut self, source: SourceId, now_ns: i64, limits: &JoinLimits, out: &mut Parts) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let open = &self.open[stream as usize];
-            let age = if open.in_partial { limits.partial_age_ns } else { limits.multiline_age_ns };
-            if open.active && now_ns.saturating_sub(open.last_time_ns) > age.max(CONTINUATION_MAX_NS) {
+            if self.open[stream as usize].is_due(now_ns, limits) {
                 self.close(source, stream, out);
             }
         }
@@ -164,7 +169,11 @@ impl Joiner {
             return;
         }
         let malformed = line.flaws & Flaw::CriMalformed.bit() != 0;
-        if !line.partial && line.cut == 0 && body.len() <= limits.event_bytes && (malformed || !waits(body, limits)) {
+        if !line.partial
+            && line.cut == 0
+            && body.len() <= limits.event_bytes
+            && (malformed || !waits(body, limits))
+        {
             self.emit_whole(chunk, line, body, out);
             return;
         }
@@ -205,7 +214,11 @@ impl Joiner {
         if open.in_partial {
             flaws |= Flaw::PartialUnfinished.bit();
         }
-        let info = open.info.take().unwrap_or(ChunkInfo { id_prefix: Default::default(), read_at_ns: 0, replay: false });
+        let info = open.info.take().unwrap_or(ChunkInfo {
+            id_prefix: Default::default(),
+            read_at_ns: 0,
+            replay: false,
+        });
         if open.cut > 0 {
             flaws |= Flaw::Truncated.bit();
             out.truncated.push((u32::try_from(out.records.len()).unwrap_or(u32::MAX), open.cut));
@@ -245,6 +258,11 @@ impl Joiner {
 }
 
 impl Open {
+    fn is_due(&self, now_ns: i64, limits: &JoinLimits) -> bool {
+        let age = if self.in_partial { limits.partial_age_ns } else { limits.multiline_age_ns };
+        self.active && now_ns.saturating_sub(self.last_time_ns) > age.max(CONTINUATION_MAX_NS)
+    }
+
     fn begin(&mut self, chunk: &Chunk<'_>, line: &Line) {
         self.active = true;
         self.in_partial = false;
@@ -272,7 +290,11 @@ impl Open {
             && gap <= CONTINUATION_MAX_NS
             && self.lines < limits.event_lines
             && self.text.len() < limits.event_bytes
-            && starts::is_continuation(body)
+            && (starts::is_continuation(body)
+                // The head of a trace belongs to the log line above it, but two heads are two traces.
+                || (self.lines == 1
+                    && starts::is_exception_header(body)
+                    && !starts::is_exception_header(&self.text)))
     }
 
     fn append(&mut self, line: &Line, body: &[u8], limits: &JoinLimits) {

@@ -82,7 +82,8 @@ mod tests {
         let slice = bytes.slice(1..);
         drop(bytes);
         assert_eq!(slice, "bc");
-        assert_ne!(pool.take().as_ptr(), at, "still lent");
+        let other = pool.take();
+        assert_ne!(other.as_ptr(), at, "still lent");
         drop(slice);
         let again = pool.take();
         assert_eq!((again.as_ptr(), again.len()), (at, 0));

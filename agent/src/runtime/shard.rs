@@ -110,7 +110,8 @@ pub struct Pulse {
 }
 
 /// Renders a container's metadata.
-pub type Render = dyn Fn(&ContainerKey, u32, &mut dyn FnMut(&str, &str) -> String) -> SourceMeta + Send + Sync;
+pub type Render =
+    dyn Fn(&ContainerKey, u32, &mut dyn FnMut(&str, &str) -> String) -> SourceMeta + Send + Sync;
 
 /// Where a file is begun that was there at the agent's first start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -496,7 +497,9 @@ impl Shard {
     fn turn(&mut self, index: usize) -> Turn {
         let over = self.over(index);
         let Some(log) = self.logs.get_mut(index).and_then(Option::as_mut) else { return Turn::Nothing };
-        let Some(Container { key, at_start, .. }) = self.containers.get(log.container) else { return Turn::Nothing };
+        let Some(Container { key, at_start, .. }) = self.containers.get(log.container) else {
+            return Turn::Nothing;
+        };
         // Rotation leaves a new file empty for a moment: the successor is identified here as much as the current.
         let unidentified: Vec<GenerationId> = log.chain.unidentified().map(|g| g.id).collect();
         for id in unidentified {
@@ -592,7 +595,9 @@ impl Shard {
         let Some(id_prefix) = g.id_prefix else { return };
         let from = g.read;
         let line_bytes = (self.shared.join.event_bytes + CUT_SLACK_BYTES) as u64;
-        let Ok(Piece::Lines { bytes, offset, .. }) = g.read(&mut self.buffer, QUANTUM_BYTES, line_bytes, true) else {
+        let Ok(Piece::Lines { bytes, offset, .. }) =
+            g.read(&mut self.buffer, QUANTUM_BYTES, line_bytes, true)
+        else {
             return;
         };
         let chunk = Chunk {
@@ -669,7 +674,12 @@ impl Shard {
     fn timers(&mut self) {
         let now = now_ns();
         for log in self.logs.iter_mut().flatten() {
-            let Some(joiner) = log.joiner.as_mut().filter(|j| j.open_bytes() > 0) else { continue };
+            // While the file holds more, its next line decides; the clock only speaks where there is none.
+            if !log.joiner.as_ref().is_some_and(|j| j.is_due(now, &self.shared.join)) || !log.chain.is_read()
+            {
+                continue;
+            }
+            let Some(joiner) = log.joiner.as_mut() else { continue };
             let open_before = joiner.open_bytes() as u64;
             let records_before = self.parts.records.len();
             joiner.flush_due(log.source, now, &self.shared.join, &mut self.parts);
@@ -701,7 +711,8 @@ impl Shard {
         }
         let mut by_age: Vec<(Instant, usize)> = Vec::new();
         for (index, log) in self.logs.iter().enumerate() {
-            if let Some(log) = log.as_ref().filter(|l| l.joiner.as_ref().is_some_and(|j| j.open_bytes() > 0)) {
+            if let Some(log) = log.as_ref().filter(|l| l.joiner.as_ref().is_some_and(|j| j.open_bytes() > 0))
+            {
                 by_age.push((log.grown, index));
             }
         }
@@ -787,7 +798,8 @@ fn identify(log: &mut Log, key: &ContainerKey, id: GenerationId, at_start: bool,
         (None, _) => [0; 2],
     };
     if at_start && shared.resume.exists() {
-        generation.replay_below = size.min(marks[0].min(marks[1]).saturating_add(shared.unacked_bytes + QUANTUM_BYTES as u64));
+        generation.replay_below =
+            size.min(marks[0].min(marks[1]).saturating_add(shared.unacked_bytes + QUANTUM_BYTES as u64));
     }
     generation.rewind(marks);
     if generation.read < generation.replay_below {
@@ -805,7 +817,10 @@ pub fn now_ns() -> i64 {
 
 impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shard").field("index", &self.index).field("logs", &self.logs.len()).finish_non_exhaustive()
+        f.debug_struct("Shard")
+            .field("index", &self.index)
+            .field("logs", &self.logs.len())
+            .finish_non_exhaustive()
     }
 }
 

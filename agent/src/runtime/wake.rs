@@ -37,7 +37,8 @@ impl Waker {
 
 /// Waits until one of the descriptors is readable or the time is over.
 pub fn wait(fds: &[BorrowedFd<'_>], at_most: Duration) {
-    let mut fds: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    let mut fds: Vec<PollFd<'_>> =
+        fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
     let timeout = Timespec::try_from(at_most).ok();
     // An interrupted wait is a short wait.
     let _ = poll(&mut fds, timeout.as_ref());

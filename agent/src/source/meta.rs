@@ -70,7 +70,11 @@ pub fn of_container(
     }
     let file = json!({"path": redact(&text(&path))});
     // Objects without their outer braces, since the document goes on around them.
-    let fragment = format!(",\"file\":{file}}},{},\"event\":{{\"dataset\":{},\"created\":\"", inner(&value), json!(dataset));
+    let fragment = format!(
+        ",\"file\":{file}}},{},\"event\":{{\"dataset\":{},\"created\":\"",
+        inner(&value),
+        json!(dataset)
+    );
     SourceMeta {
         token_domain: token_domain(config, key).to_owned(),
         fragment: fragment.into_bytes().into_boxed_slice(),

@@ -6,6 +6,9 @@
 // An oracle speaks by panicking.
 #![allow(clippy::panic, clippy::expect_used, clippy::string_slice)]
 
+use std::fs;
+use std::path::Path;
+
 mod cri;
 mod json;
 mod text;
@@ -20,3 +23,22 @@ pub type Body = fn(&[u8]);
 /// The targets by name, as in `fuzz_targets/` and `seeds/`.
 pub const TARGETS: [(&str, Body); 6] =
     [("lines", lines), ("cri", cri), ("path", path), ("json", json), ("time", time), ("starts", starts)];
+
+/// Gives each target its seeds.
+///
+/// # Panics
+/// Where a target has no seed, or its check fails.
+#[allow(clippy::print_stdout)]
+pub fn replay(targets: &[(&str, Body)]) {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../seeds");
+    for (target, body) in targets {
+        let mut ran = 0;
+        for seed in fs::read_dir(seeds.join(target)).expect("a folder of seeds") {
+            let path = seed.expect("a readable folder").path();
+            println!("{}", path.display());
+            body(&fs::read(&path).expect("a readable seed"));
+            ran += 1;
+        }
+        assert!(ran > 0, "no seed for {target}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Does a line go on with the event before it: owns the shapes of stack traces. It must not know timers or streams.
 //!
 //! Both answers come from the bytes of one line alone, so that a replay cuts events at the same places.
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 /// True where the line can only be the further part of a stack trace.
 ///
@@ -31,6 +31,22 @@ pub fn is_continuation(line: &[u8]) -> bool {
         Some(b'[') => text.starts_with(b"[CIRCULAR REFERENCE"),
         _ => false,
     }
+}
+
+/// True where the line is the head of a Java trace: a qualified class name that ends like one of a throwable, alone
+/// or before `: ` and its message. Logback and Log4j2 print it below the log line that reports it, so it belongs to
+/// that line; after anything else it begins an event of its own.
+#[must_use]
+#[inline]
+pub fn is_exception_header(line: &[u8]) -> bool {
+    let name_end = line.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'$')));
+    let (name, rest) = line.split_at_checked(name_end.unwrap_or(line.len())).unwrap_or_default();
+    let Some(dot) = memrchr(b'.', name) else { return false };
+    let class = name.get(dot + 1..).unwrap_or_default();
+    let throwable: [&[u8]; 3] = [b"Exception", b"Error", b"Throwable"];
+    (rest.is_empty() || rest.starts_with(b": "))
+        && class.first().is_some_and(u8::is_ascii_uppercase)
+        && throwable.iter().any(|end| class.ends_with(end))
 }
 
 /// False where nothing can follow: a line that is one whole JSON object, or a line of an access log in Apache's
@@ -103,6 +119,29 @@ fn is_access_log(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exception_heads() {
+        for line in [
+            "java.lang.IllegalStateException: no such account",
+            "com.acme.pay.Ledger$Closed_Error",
+            "java.lang.Throwable: ",
+        ] {
+            assert!(is_exception_header(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "",
+            "Exception",
+            "java.lang.Exceptional: x",
+            "a.b.error: x",
+            "java.lang.Error x",
+            "2026 a.B.Error: x",
+            "a..",
+            "x.Y",
+        ] {
+            assert!(!is_exception_header(line.as_bytes()), "{line}");
+        }
+    }
 
     #[test]
     fn java_traces_go_on() {

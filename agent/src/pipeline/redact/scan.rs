@@ -803,6 +803,7 @@ fn is_json_number(text: &[u8]) -> bool {
 }
 
 fn is_separator(between: &[u8]) -> bool {
+    // `+` is a blank in a query string.
     matches!(between, b" " | b"-" | b"." | b"+" | [0xC2, 0xA0] | [0xE2, 0x80, 0x91 | 0xAF | 0x87 | 0x89])
 }
 

@@ -35,6 +35,10 @@ fn card_numbers() {
         ("4111 1111 1111 1111", "4111 11** **** 1111"),
         ("card 4111-1111-1111-1111.", "card 4111-11**-****-1111."),
         ("4111.1111.1111.1111", "4111.11**.****.1111"),
+        (
+            "GET /pay?v=9&card_number=4111+1111+1111+1111 HTTP/1.1",
+            "GET /pay?v=9&card_number=4111+11**+****+1111 HTTP/1.1",
+        ),
         ("4111\u{a0}1111\u{a0}1111\u{a0}1111", "4111\u{a0}11**\u{a0}****\u{a0}1111"),
         ("4111\u{2011}1111\u{2011}1111\u{2011}1111", "4111\u{2011}11**\u{2011}****\u{2011}1111"),
         ("amex 3782 822463 10005 x", "amex 3782 82**** *0005 x"),
@@ -202,12 +206,15 @@ fn findings_have_offsets_of_the_input() {
     let mut findings = Vec::new();
     let line = "password=hunter2 x=4111111111111111";
     let _ = engine(false).redact_line(line.as_bytes(), "", Some(&mut findings));
-    let seen: Vec<_> = findings.iter().map(|f| (f.rule.rule().id, f.field, &line[f.start..f.end])).collect();
+    let seen: Vec<_> = findings
+        .iter()
+        .map(|f| (f.rule.rule().id, f.field, line.get(f.start..f.end).unwrap_or("")))
+        .collect();
     assert_eq!(seen, [("password", Some("password"), "hunter2"), ("pan", Some("*"), "4111111111111111")]);
 }
 
 fn batch_of(lines: &[&[u8]]) -> Batch<Raw> {
-    let mut batch = Batch::recycled(Parts::default());
+    let mut batch = Batch::<Raw>::new(Parts::default());
     let parts = batch.parts_mut();
     for line in lines {
         let start = parts.text.len();
@@ -354,16 +361,16 @@ proptest! {
         let line = parts.join(" ");
         let mut findings = Vec::new();
         let out = engine(key).redact_line(line.as_bytes(), "", Some(&mut findings));
-        let out = String::from_utf8(out).expect("utf-8 stays utf-8");
-        let mut rest = out.as_str();
+        prop_assert!(std::str::from_utf8(&out).is_ok());
+        let line = line.as_bytes();
+        let mut rest = out.as_slice();
         let mut from = 0;
-        for f in &findings {
+        for (n, f) in findings.iter().enumerate() {
             let kept = &line[from..f.start];
             prop_assert!(rest.starts_with(kept));
             rest = &rest[kept.len()..];
-            let next = findings.iter().map(|n| n.start).find(|n| *n > f.start);
-            let after = &line[f.end..next.unwrap_or(line.len())];
-            rest = &rest[rest.find(after).unwrap_or(rest.len())..];
+            let after = &line[f.end..findings.get(n + 1).map_or(line.len(), |next| next.start)];
+            rest = &rest[memchr::memmem::find(rest, after).unwrap_or(rest.len())..];
             from = f.end;
         }
         prop_assert!(rest.ends_with(&line[from..]));
@@ -402,7 +409,7 @@ proptest! {
                 let d = u32::from(b.wrapping_sub(b'0')) * (1 + i as u32 % 2);
                 d / 10 + d % 10
             }).sum();
-            if CARD.is_match(word) && sum % 10 == 0 {
+            if CARD.is_match(word) && sum.is_multiple_of(10) {
                 add("pan", word);
             } else if MAIL.is_match(word) {
                 add("email", word);

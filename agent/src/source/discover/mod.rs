@@ -181,6 +181,9 @@ impl<S: Fn(&ContainerKey) -> bool> Discovery<S> {
 
 impl<S> std::fmt::Debug for Discovery<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Discovery").field("root", &self.root).field("pods", &self.pods.len()).finish_non_exhaustive()
+        f.debug_struct("Discovery")
+            .field("root", &self.root)
+            .field("pods", &self.pods.len())
+            .finish_non_exhaustive()
     }
 }

@@ -81,10 +81,12 @@ impl Chain {
         rest.next().filter(|g| g.id_prefix.is_some()).map(|g| g.id)
     }
 
-    /// True where a successor exists, even if it is still empty.
+    /// All that the files hold was read, but for a line without an end.
     #[must_use]
-    pub fn has_newer(&self) -> bool {
-        self.generations.iter().filter(|g| !g.passed).count() > 1
+    pub fn is_read(&self) -> bool {
+        let mut unread = self.generations.iter().filter(|g| !g.passed);
+        let current = unread.next();
+        unread.next().is_none() && current.is_none_or(Generation::is_read)
     }
 
     /// Opens what is new among the folder's `names`.
@@ -137,12 +139,19 @@ impl Chain {
     /// What `pread` says.
     pub fn identify(&mut self, id: GenerationId, key: &ContainerKey) -> io::Result<Option<IdPrefix>> {
         let restart = self.restart;
-        let Some(generation) = self.generations.iter_mut().find(|g| g.id == id && g.id_prefix.is_none()) else {
+        let Some(generation) = self.generations.iter_mut().find(|g| g.id == id && g.id_prefix.is_none())
+        else {
             return Ok(None);
         };
         let Some(head) = generation.head()? else { return Ok(None) };
         let prefix = if head.time_len > 0 {
-            IdPrefix::of_pod_log(&key.uid, &key.container, restart, head.time_text(), head.stream.as_str().as_bytes())
+            IdPrefix::of_pod_log(
+                &key.uid,
+                &key.container,
+                restart,
+                head.time_text(),
+                head.stream.as_str().as_bytes(),
+            )
         } else {
             // The first line is unreadable: the file is known by what the file system says of it, which a
             // compression does not survive.

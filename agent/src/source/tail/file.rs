@@ -167,6 +167,13 @@ impl Generation {
         self.searched
     }
 
+    /// The file holds no whole line behind `read`.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.stat().is_ok_and(|s| s.size <= self.searched.max(self.read))
+            || matches!(self.newline_after(self.searched.max(self.read)), Ok(None))
+    }
+
     /// Where the last whole line ends.
     ///
     /// # Errors
@@ -346,7 +353,10 @@ mod tests {
         let long = "x".repeat(1_000);
         let (mut g, _writer) = generation(format!("a\n{long}\nb\n").as_bytes());
         let kept = 64 + FRAME_BYTES;
-        assert_eq!(lines(&mut g, 50, false), ["a\n".into(), format!("{kept}+{}", 1_000 - kept), "b\n".into()]);
+        assert_eq!(
+            lines(&mut g, 50, false),
+            ["a\n".into(), format!("{kept}+{}", 1_000 - kept), "b\n".into()]
+        );
     }
 
     #[test]

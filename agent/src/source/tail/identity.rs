@@ -20,7 +20,13 @@ impl IdPrefix {
     /// A pod log: pod UID, container, restart number, time text and stream of the generation's first line. The
     /// time has nanoseconds, so no two generations of a container share it.
     #[must_use]
-    pub fn of_pod_log(uid: &str, container: &str, restart: u32, first_time: &[u8], first_stream: &[u8]) -> Self {
+    pub fn of_pod_log(
+        uid: &str,
+        container: &str,
+        restart: u32,
+        first_time: &[u8],
+        first_stream: &[u8],
+    ) -> Self {
         let restart = restart.to_string();
         let parts: [&[u8]; 6] =
             [b"pod-log", uid.as_bytes(), container.as_bytes(), restart.as_bytes(), first_time, first_stream];

@@ -1,0 +1,5 @@
+//! Every seed of every fuzz target of the agent, under stable Rust.
+#[test]
+fn all_seeds() {
+    fintail_fuzz_bodies::replay(&fintail_fuzz_agent::TARGETS);
+}
