@@ -457,9 +457,11 @@ mod tests {
 
     #[test]
     fn what_does_not_add_up_is_told() {
+        let mut verdict = Verdict::default();
+        (verdict.whole, verdict.documents, verdict.checked) = (7, 7, 2);
         let mut summary = Summary {
             written: Written { by_pod: vec![3, 4], bytes: 100, planted: 2, rotations: 0 },
-            verdict: Verdict { whole: 7, documents: 7, checked: 2, ..Verdict::default() },
+            verdict,
             server: Stats { created: 7, ..Stats::default() },
             agent: Figures { received: 7, created: 7, ..Figures::default() },
             time: Duration::from_secs(1),
