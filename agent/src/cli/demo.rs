@@ -232,7 +232,7 @@ pub fn run<W: Write>(
     let judge = Judge::start(setup.options, arrivals, move |pick| drop(told.send(News::Pick(pick))))?;
 
     let mut agent = Agent::start(&Arc::new(agent_config(&folder, &endpoint.url(), setup.listen)?))?;
-    show.intro(setup, agent.admin(), &endpoint.url(), &folder.path("pods"));
+    show.intro(setup, agent.admin(), &folder.path("pods"));
     let told = news_sender.clone();
     let plan = Plan {
         options: setup.options,
@@ -426,4 +426,54 @@ fn random_hex(bytes: usize) -> io::Result<String> {
     let mut random = vec![0; bytes];
     fs::File::open(Path::new("/dev/urandom"))?.read_exact(&mut random)?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_add_up_and_nothing_leaks() {
+        let setup = Setup {
+            time: Duration::from_secs(2),
+            options: Options { seed: 7, ..Options::default() },
+            ..Setup::default()
+        };
+        let (_stop, stopped) = mpsc::channel();
+        let mut shown = Vec::new();
+        let summary = run(&setup, &mut Show::new(&mut shown, false, false), stopped).expect("it runs");
+        assert_eq!(summary.faults(), [""; 0], "{summary:?}");
+        assert_eq!((summary.lost(), summary.verdict.leaks(), summary.server.duplicates), (0, 0, 0));
+        assert!(summary.written.events() > 1_000 && summary.written.rotations > 0, "{:?}", summary.written);
+        assert!(summary.agent.redactions.len() > 5 && summary.agent.hidden() >= summary.written.planted);
+        let shown = String::from_utf8(shown).expect("text");
+        assert!(shown.contains("a new pod comes up") && shown.contains("It adds up"), "{shown}");
+        assert!(shown.lines().any(|line| line.contains("  - ")) && !shown.contains('\x1b'), "{shown}");
+        let folder =
+            shown.lines().find_map(|line| line.trim().strip_prefix("logs ")).expect("the folder is named");
+        let folder = folder.trim().split("  ").next().expect("a path");
+        assert!(!Path::new(folder).exists(), "{folder}");
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_told() {
+        let mut verdict = Verdict::default();
+        (verdict.whole, verdict.documents, verdict.checked) = (7, 7, 2);
+        let mut summary = Summary {
+            written: Written { by_pod: vec![3, 4], bytes: 100, planted: 2, rotations: 0 },
+            verdict,
+            server: Stats { created: 7, ..Stats::default() },
+            agent: Figures { received: 7, created: 7, ..Figures::default() },
+            time: Duration::from_secs(1),
+            cpu: None,
+            rss_bytes: 1,
+        };
+        assert!(summary.adds_up(), "{:?}", summary.faults());
+        summary.verdict.whole = 6;
+        summary.verdict.leaked.insert("pan", 1);
+        assert_eq!(
+            summary.faults(),
+            ["7 events written, 6 delivered whole", "1 planted secrets leaked: pan 1"]
+        );
+    }
 }

@@ -12,8 +12,6 @@ use super::bank::{Bank, Kind, Options, Planted, Token, tokens_in};
 
 /// A document is offered for showing this often at most.
 const PICK_EVERY: Duration = Duration::from_millis(700);
-/// Documents that wait to be shown; longer ones are cut for showing.
-const PICKS: usize = 4;
 /// Upper ends of the delay classes grow by a tenth: class n ends at 1 ms × 1.1^n; the last takes the rest.
 const DELAY_CLASSES: usize = 128;
 
@@ -274,38 +272,33 @@ fn timestamp(json: &[u8]) -> Option<i64> {
     time::parse_rfc3339(text.get(..memchr::memchr(b'"', text)?)?)
 }
 
-/// Documents that wait to be shown, rare rules first.
+/// Documents that wait to be shown, one of each kind; what was shown least comes first.
 #[derive(Default)]
 struct Picks {
     shown: BTreeMap<&'static str, u32>,
     shown_kinds: [u32; Kind::ALL.len()],
-    waiting: Vec<Pick>,
+    waiting: [Option<Pick>; Kind::ALL.len()],
 }
 
 impl Picks {
     fn offer(&mut self, token: Token, kind: Kind, planted: &[Planted], time_ns: i64, json: &[u8]) {
         let Some(rule) = planted.iter().map(|p| p.rule).min_by_key(|rule| self.times(rule)) else { return };
-        let score = self.score(kind, rule);
-        if self.waiting.iter().any(|pick| pick.kind == kind && pick.rule == rule) {
+        let rarer = |waiting: &Pick| self.times(rule) < self.times(waiting.rule);
+        if !self.waiting.get(kind as usize).is_some_and(|place| place.as_ref().is_none_or(rarer)) {
             return;
         }
-        if self.waiting.len() >= PICKS {
-            let worst =
-                self.waiting.iter().enumerate().max_by_key(|(_, pick)| self.score(pick.kind, pick.rule));
-            match worst.map(|(place, pick)| (place, self.score(pick.kind, pick.rule))) {
-                Some((place, worst)) if worst > score => drop(self.waiting.swap_remove(place)),
-                _ => return,
-            }
+        if let Some(place) = self.waiting.get_mut(kind as usize) {
+            *place = Some(Pick { token, kind, rule, time_ns, json: json.to_vec() });
         }
-        self.waiting.push(Pick { token, kind, rule, time_ns, json: json.to_vec() });
     }
 
     fn take_best(&mut self) -> Option<Pick> {
-        let best = (0..self.waiting.len())
-            .min_by_key(|place| self.waiting.get(*place).map(|pick| self.score(pick.kind, pick.rule)))?;
-        let pick = self.waiting.swap_remove(best);
+        let waiting = self.waiting.iter().flatten();
+        let kind =
+            waiting.map(|pick| pick.kind).min_by_key(|kind| self.shown_kinds.get(*kind as usize).copied())?;
+        let pick = self.waiting.get_mut(kind as usize)?.take()?;
         *self.shown.entry(pick.rule).or_default() += 1;
-        if let Some(times) = self.shown_kinds.get_mut(pick.kind as usize) {
+        if let Some(times) = self.shown_kinds.get_mut(kind as usize) {
             *times += 1;
         }
         Some(pick)
@@ -313,10 +306,6 @@ impl Picks {
 
     fn times(&self, rule: &str) -> u32 {
         self.shown.get(rule).copied().unwrap_or(0)
-    }
-
-    fn score(&self, kind: Kind, rule: &str) -> u32 {
-        self.times(rule) + self.shown_kinds.get(kind as usize).copied().unwrap_or(0)
     }
 }
 

@@ -9,7 +9,7 @@ const VALUES: usize = 2;
 /// Bytes that are looked for on both sides of a value, to have something to cut from.
 const CONTEXT_BYTES: usize = 160;
 /// The shortest text before a value that tells its place in the document.
-const ANCHOR_BYTES: std::ops::RangeInclusive<usize> = 3..=24;
+const ANCHOR_BYTES: std::ops::RangeInclusive<usize> = 6..=24;
 
 /// An event with its secrets.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +40,8 @@ pub(super) fn of(pick: &Pick, bank: &Bank) -> Option<Sample> {
     let value = |planted: &Planted| {
         let (at, len) = find_value(&raw, &planted.value)?;
         let (from, to) = find_arrived(&raw, at, len, &pick.json)?;
-        Some((planted.rule, excerpt(&raw, at, at + len), excerpt(&pick.json, from, to)))
+        let json = own_part(&pick.json, pick.kind, to);
+        Some((planted.rule, excerpt(&raw, at, at + len), excerpt(json, from, to)))
     };
     let values: Vec<_> = planted.iter().filter_map(value).take(VALUES).collect();
     let kind = match pick.kind {
@@ -48,7 +49,7 @@ pub(super) fn of(pick: &Pick, bank: &Bank) -> Option<Sample> {
         Kind::Access => "nginx access",
         Kind::Text => "text",
         Kind::Trace => "Java stack trace",
-        Kind::Long => "long line in pieces",
+        Kind::Long => "long line, written in pieces",
     };
     let pod = format!("{}/{}", bank.pod().namespace, bank.pod().name);
     (!values.is_empty()).then_some(Sample { pod, kind, bytes: raw.len(), values })
@@ -88,6 +89,18 @@ fn find_arrived(raw: &[u8], at: usize, len: usize, json: &[u8]) -> Option<(usize
         len.min(rest.len())
     };
     Some((from, from + bytes))
+}
+
+/// The document up to the end of what the application wrote: of the message where it is one text.
+fn own_part(json: &[u8], kind: Kind, from: usize) -> &[u8] {
+    let rest = json.get(from..).unwrap_or_default();
+    let end = match kind {
+        Kind::Json => memchr::memmem::find(rest, b",\"fintail\":{"),
+        _ if json.get(from.saturating_sub(1)..).is_some_and(|rest| rest.starts_with(b"\"")) => None,
+        _ => memchr::memchr_iter(b'"', rest)
+            .find(|at| at.checked_sub(1).and_then(|b| rest.get(b)) != Some(&b'\\')),
+    };
+    json.get(..from + end.unwrap_or(rest.len())).unwrap_or(json)
 }
 
 fn excerpt(text: &[u8], from: usize, to: usize) -> Excerpt {

@@ -19,8 +19,6 @@ const WIDTH: usize = 100;
 const INDENT: usize = 19;
 /// Columns of text before a value.
 const HEAD: usize = 26;
-/// Rules named in the line of figures.
-const RULES_SHOWN: usize = 4;
 /// Without a terminal a line of figures is written this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -33,6 +31,8 @@ pub struct Show<W> {
     status: String,
     before: (Duration, u64, u64),
     plain_next: Duration,
+    /// Rotations since the last line of figures.
+    rotated: u64,
     gone: bool,
 }
 
@@ -62,6 +62,7 @@ impl<W: Write> Show<W> {
             status: String::new(),
             before: (Duration::ZERO, 0, 0),
             plain_next: PLAIN_EVERY,
+            rotated: 0,
             gone: false,
         }
     }
@@ -71,7 +72,7 @@ impl<W: Write> Show<W> {
         self.gone
     }
 
-    pub(super) fn intro(&mut self, setup: &Setup, admin: SocketAddr, server: &str, pods: &Path) {
+    pub(super) fn intro(&mut self, setup: &Setup, admin: SocketAddr, pods: &Path) {
         self.banks = (0..setup.options.sources).map(|source| Bank::new(setup.options, source)).collect();
         let title = self.ink(Ink::Bold, "fintail demo");
         let seconds = setup.time.as_secs_f64();
@@ -82,9 +83,8 @@ impl<W: Write> Show<W> {
              2  The real agent tails the files, hides what may not leave the node, and sends the rest over\n     \
              TLS to a small server inside this process, which speaks the bulk API and knows each _id.\n  \
              3  At the end it is counted: all that was written must have arrived once, no secret with it.\n\n  \
-             logs     {}  (removed at the end)\n  \
-             server   {server}\n  \
-             metrics  http://{admin}/metrics  (and /livez, /readyz)\n\n",
+             metrics  http://{admin}/metrics  (and /livez, /readyz)\n  \
+             logs     {}  (removed at the end)\n\n",
             setup.options.sources,
             pods.display(),
         );
@@ -107,13 +107,15 @@ impl<W: Write> Show<W> {
     }
 
     pub(super) fn happening(&mut self, happening: &Happening) {
-        let text = match happening {
-            Happening::Appeared { pod } => format!("* a new pod comes up: {pod}\n"),
-            Happening::Rotated { pod, bytes } => {
-                format!("* the kubelet rotates the log of {pod} at {:.1} MB\n", *bytes as f64 / 1e6)
-            }
-        };
-        let text = self.ink(Ink::Dim, &text);
+        match happening {
+            Happening::Appeared { pod } => self.note(&format!("a new pod comes up: {pod}")),
+            // All pods are rotated at about the same time: told once.
+            Happening::Rotated { .. } => self.rotated += 1,
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        let text = format!("{}\n", self.ink(Ink::Dim, &format!("* {text}")));
         self.above(&text);
     }
 
@@ -124,22 +126,25 @@ impl<W: Write> Show<W> {
         let seconds = at.saturating_sub(before).as_secs_f64().max(1e-3);
         let rate = (figures.received.saturating_sub(events)) as f64 / seconds;
         let mb = written_bytes.saturating_sub(bytes) as f64 / 1e6 / seconds;
+        match std::mem::take(&mut self.rotated) {
+            0 => {}
+            1 => self.note("one log is rotated"),
+            rotated => self.note(&format!("{rotated} logs are rotated")),
+        }
         let mut status = format!(
-            "{:>3} s  {:>6} events/s  {mb:.1} MB/s  lag {:.1} s  RSS {:.0} MB  hidden",
+            "{:>3} s  {:>5} events/s  {mb:.1} MB/s  lag {:.1} s  RSS {:.0} MB  hidden",
             at.as_secs(),
             grouped(rate as u64),
             figures.lag_s,
             rss_bytes as f64 / 1e6,
         );
-        let rules = figures.by_rule();
-        for (rule, count) in rules.iter().take(RULES_SHOWN) {
-            let _ = write!(status, " {rule} {}", grouped(*count));
+        for (rule, count) in figures.by_rule() {
+            let more = format!("  {rule} {}", grouped(count));
+            if status.chars().count() + more.len() < WIDTH {
+                status.push_str(&more);
+            }
         }
-        let rest: u64 = rules.iter().skip(RULES_SHOWN).map(|(_, count)| count).sum();
-        if rest > 0 {
-            let _ = write!(status, " other {}", grouped(rest));
-        }
-        self.status = cut_end(&status, WIDTH - 1);
+        self.status = status;
         if self.terminal {
             self.above("");
         } else if at >= self.plain_next {
@@ -150,11 +155,10 @@ impl<W: Write> Show<W> {
     }
 
     pub(super) fn waiting(&mut self, events: u64) {
-        let text = self.ink(
-            Ink::Dim,
-            &format!("* the pods have stopped after {} events; the last are on their way\n", grouped(events)),
-        );
-        self.above(&text);
+        self.note(&format!(
+            "the pods stop after {} events; the last of them are on their way",
+            grouped(events)
+        ));
     }
 
     /// The sums.
@@ -163,33 +167,35 @@ impl<W: Write> Show<W> {
         let (v, a) = (&s.verdict, &s.agent);
         let events = s.written.events();
         let mut text = String::from("\n");
-        let mut row = |name: &str, value: String| {
-            let _ = writeln!(text, "  {name:<11}{value}");
+        let mut row = |name: &str, number: String, about: String| {
+            let _ = writeln!(text, "  {name:<11}{number:>9}  {about}");
         };
-        row("written", {
+        row("written", grouped(events), {
             format!(
-                "{:>9} events  {:.1} MB in {:.1} s by {} pods, {} rotations",
-                grouped(events),
+                "events, {:.1} MB in {:.1} s by {} pods; {} rotations",
                 s.written.bytes as f64 / 1e6,
                 s.time.as_secs_f64(),
                 s.written.by_pod.len(),
                 s.written.rotations
             )
         });
-        row("delivered", {
-            format!("{:>9} events  {} lost, {} doubled", grouped(v.whole), grouped(s.lost()), v.doubled)
-        });
-        row("documents", {
+        row(
+            "delivered",
+            grouped(v.whole),
+            format!("events, {} lost, {} doubled", grouped(s.lost()), v.doubled),
+        );
+        row("documents", grouped(s.server.created), {
+            let parts = s.server.created.saturating_sub(v.whole);
+            let apart = format!(" ({} parts of stack traces are documents of their own)", grouped(parts));
             format!(
-                "{:>9} created {} duplicates (more than events where a trace's lines came one by one)",
-                grouped(s.server.created),
-                s.server.duplicates
+                "created, {} duplicates{}",
+                s.server.duplicates,
+                if parts > 0 { apart } else { String::new() }
             )
         });
-        row("agent says", {
+        row("agent says", grouped(a.received), {
             format!(
-                "{:>9} received = {} created + {} duplicate + {} other + {} dropped + {} in flight",
-                grouped(a.received),
+                "received = {} created + {} duplicate + {} other + {} dropped + {} in flight",
                 grouped(a.created),
                 a.duplicate,
                 a.other,
@@ -197,44 +203,34 @@ impl<W: Write> Show<W> {
                 a.in_flight
             )
         });
-        row("secrets", format!("{:>9} planted {} leaked", grouped(s.written.planted), v.leaks()));
+        row("secrets", grouped(s.written.planted), format!("planted, {} leaked", v.leaks()));
         let by_rule: Vec<_> = a.by_rule().iter().map(|(rule, n)| format!("{rule} {}", grouped(*n))).collect();
-        for (place, line) in wrap(&by_rule, WIDTH - 32).iter().enumerate() {
+        for (place, line) in wrap(&by_rule, WIDTH - 24).into_iter().enumerate() {
             match place {
-                0 => row("hidden", format!("{:>9} values  {line}", grouped(a.hidden()))),
-                _ => row("", format!("{:18}{line}", "")),
+                0 => row("hidden", grouped(a.hidden()), line),
+                _ => row("", String::new(), line),
             }
         }
-        row("sent", {
+        row("requests", grouped(s.server.bulks), {
             let (wire, plain) = (s.server.wire_bytes as f64 / 1e6, s.server.decoded_bytes as f64 / 1e6);
-            format!(
-                "{:>9} requests {wire:.1} MB of {plain:.1} MB JSON, {:.0} to 1 over TLS",
-                grouped(s.server.bulks),
-                plain / wire.max(1e-9)
-            )
+            format!("over TLS, {plain:.1} MB of JSON in {wire:.1} MB on the wire")
         });
         if let (Some(p50), Some(p99)) = (v.delay(0.5), v.delay(0.99)) {
-            row("delay", {
-                format!(
-                    "{:>7.2} s at p50  {:.2} s at p99, from the line's write to its arrival",
-                    p50.as_secs_f64(),
-                    p99.as_secs_f64()
-                )
+            row("delay p50", format!("{:.2} s", p50.as_secs_f64()), {
+                format!("p99 {:.2} s, from a line's write to its arrival", p99.as_secs_f64())
             });
         }
         if let Some(cpu) = s.cpu {
-            row("CPU", {
-                let share = 100.0 * cpu.as_secs_f64() / s.time.as_secs_f64().max(1e-3);
-                format!("{:>7.2} s for the agent's threads, {share:.1} % of one core", cpu.as_secs_f64())
-            });
+            let share = 100.0 * cpu.as_secs_f64() / s.time.as_secs_f64().max(1e-3);
+            row(
+                "CPU",
+                format!("{:.2} s", cpu.as_secs_f64()),
+                format!("of the agent's threads, {share:.1} % of one core"),
+            );
         }
-        row(
-            "memory",
-            format!(
-                "{:>6.0} MB at most, the bank's pods, the server and the judge counted",
-                s.rss_bytes as f64 / 1e6
-            ),
-        );
+        row("memory", format!("{:.0} MB", s.rss_bytes as f64 / 1e6), {
+            "at most, for the agent, the pods, the server and the judge together".to_owned()
+        });
         let faults = s.faults();
         text.push('\n');
         if faults.is_empty() {
