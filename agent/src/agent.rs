@@ -211,11 +211,7 @@ impl Agent {
             file_reserve: Mutex::new(pool.acquire_over(0)),
         });
         runtime.spawn(server::serve(listener, Arc::clone(&status) as Arc<dyn Health>));
-        let discovery = match config.sources.containers.enabled {
-            true => Some(discover(config, senders, &wakers, &status)?),
-            false => None,
-        };
-        let keeper = Keeper {
+        let mut keeper = Keeper {
             store,
             ledger,
             delivery: delivery.clone(),
@@ -223,6 +219,15 @@ impl Agent {
             met: HashSet::new(),
             began: Instant::now(),
             last: None,
+        };
+        // Before the first byte is sent: a life that ends before its first mark must be known to the next one, for
+        // what it sent may stand in a backing index that is no longer written to.
+        if let Err(error) = keeper.save() {
+            tracing::error!(%error, "the checkpoint cannot be written; trying again");
+        }
+        let discovery = match config.sources.containers.enabled {
+            true => Some(discover(config, senders, &wakers, &status)?),
+            false => None,
         };
         let agent = Self {
             shared,
@@ -389,7 +394,9 @@ impl Keeper {
             return Ok(());
         }
         let marks = match (changed, self.last.take()) {
-            (Some(changed), _) => {
+            (None, Some(last)) => last.marks,
+            (changed, _) => {
+                let changed = changed.unwrap_or_default();
                 self.met.extend(changed.iter().map(|(id, _)| *id));
                 // What an earlier life knew and this one has not met yet stays for a while: its folder may come
                 // back (a late mount). What was met and is no longer in the ledger is gone.
@@ -400,8 +407,6 @@ impl Keeper {
                 marks.extend(changed.iter().map(|(id, marks)| (id.as_str().to_owned(), *marks)));
                 marks
             }
-            (None, Some(last)) => last.marks,
-            (None, None) => HashMap::new(),
         };
         let checkpoint = Checkpoint { marks, write_index };
         let saved = self.store.save(&checkpoint);
