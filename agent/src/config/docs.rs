@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use super::rules::{self, RULES};
 use super::schema::{Absent, GAPS, KEYS, Key, Kind, children};
 use super::value::{size_text, time_text};
+use crate::pipeline::redact::rules::RULES;
 
 const HEAD: &str = "# Configuration
 
@@ -108,8 +108,8 @@ fn rule_table(page: &mut String) {
         | rule | default | may be | in this version |\n|---|---|---|---|";
     let _ = writeln!(page, "{head}");
     for rule in RULES {
-        let allowed: Vec<_> = rule.allowed.iter().map(|a| a.as_str()).collect();
-        let here = if rules::PRESENT.contains(&rule.id) { "yes" } else { "" };
+        let allowed: Vec<_> = rule.allowed().iter().map(|a| a.as_str()).collect();
+        let here = if rule.implemented { "yes" } else { "" };
         let default = rule.default.as_str();
         let _ = writeln!(page, "| `{}` | {default} | {} | {here} |", rule.id, allowed.join(", "));
     }

@@ -3,7 +3,6 @@
 
 pub mod docs;
 pub mod limits;
-pub mod rules;
 pub mod schema;
 pub mod secret;
 
@@ -22,10 +21,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::pipeline::redact::rules::RuleId;
+
+pub use crate::pipeline::redact::rules::Action as RuleAction;
 pub use error::{ConfigError, ConfigErrors};
 pub use glob::{Glob, Selector};
 pub use load::{load, parse, parse_with};
-pub use rules::RuleAction;
 pub use secret::{Secret, SecretError, SecretFile};
 pub use value::{Endpoint, Template};
 
@@ -250,9 +251,9 @@ pub struct Redaction {
 impl Redaction {
     /// What is done with a hit of `rule`: the user's word, else the default; `Off` for an id that does not exist.
     pub fn action(&self, rule: &str) -> RuleAction {
-        match (self.rules.get(rule), rules::find(rule)) {
+        match (self.rules.get(rule), RuleId::by_name(rule)) {
             (Some(action), _) => *action,
-            (None, Some(known)) => match known.default {
+            (None, Some(known)) => match known.rule().default {
                 RuleAction::Token if self.token_key.is_none() => RuleAction::Drop,
                 action => action,
             },

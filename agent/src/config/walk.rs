@@ -7,12 +7,13 @@ use std::io::Read;
 
 use serde_json::{Map, Value};
 
+use super::RuleAction;
 use super::error::{Problem, did_you_mean};
 use super::limits::{CONFIG_MAX_ERRORS, VALUE_FILE_MAX_BYTES};
-use super::rules;
 use super::schema::{self, Absent, GAPS, KEYS, Key, Kind};
 use super::tree::{self, Entry, Kind as Tree, Node, Span};
 use super::value::{self, Endpoint, Template, size_text, time_text};
+use crate::pipeline::redact::rules::{RULES, RuleId};
 
 /// Looks up an environment variable.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -240,13 +241,13 @@ impl<'a> Walk<'a> {
                 self.problem(&at, &entry.at, "this key stands here twice", None);
                 continue;
             }
-            let Some(rule) = rules::find(&entry.key) else {
-                let meant = did_you_mean(&entry.key, rules::RULES.iter().map(|r| r.id));
+            let Some(rule) = RuleId::by_name(&entry.key).map(RuleId::rule) else {
+                let meant = did_you_mean(&entry.key, RULES.iter().map(|r| r.id));
                 let hint = meant.map(|m| format!("did you mean `{m}`?"));
                 self.problem(&at, &entry.at, "there is no such rule", hint);
                 continue;
             };
-            let all: Vec<_> = rules::RuleAction::ALL.iter().map(|a| a.as_str()).collect();
+            let all: Vec<_> = RuleAction::ALL.iter().map(|a| a.as_str()).collect();
             let Some((text, plain, subject)) = self.text(&at, &entry.value, false) else { continue };
             let action = match word(&all, &text, plain) {
                 Ok(action) => action,
@@ -255,11 +256,11 @@ impl<'a> Walk<'a> {
                     continue;
                 }
             };
-            let allowed: Vec<_> = rule.allowed.iter().map(|a| a.as_str()).collect();
+            let allowed: Vec<_> = rule.allowed().iter().map(|a| a.as_str()).collect();
             if !allowed.contains(&action.as_str()) {
                 let cause = format!("`{}` accepts {} only (PCI DSS 3.3.1)", rule.id, allowed.join(", "));
                 self.problem(&at, &entry.value.span, cause, None);
-            } else if action != "off" && !rules::PRESENT.contains(&rule.id) {
+            } else if action != "off" && !rule.implemented {
                 let cause = format!("not supported by this version: rule `{}`", rule.id);
                 self.problem(&at, &entry.at, cause, None);
             } else {

@@ -13,7 +13,7 @@ use super::shard::Start;
 use crate::config::{self, Config};
 use crate::deliver::{self, retry::Backoff};
 use crate::pipeline::reassemble::JoinLimits;
-use crate::pipeline::redact::rules::{Action, JsonNumbers, PanForm, RULES, RuleId, RuleSettings, TokenKey};
+use crate::pipeline::redact::rules::{JsonNumbers, PanForm, RULES, RuleId, RuleSettings, TokenKey};
 
 /// Shards beyond this bring nothing that one node's logs need (architecture.md).
 const MAX_SHARDS: usize = 2;
@@ -72,14 +72,8 @@ pub fn rules(config: &Config) -> Result<RuleSettings, config::SecretError> {
     }
     for (name, action) in &redaction.rules {
         if let Some(rule) = RuleId::by_name(name) {
-            let action = match action {
-                config::RuleAction::Mask => Action::Mask,
-                config::RuleAction::Token => Action::Token,
-                config::RuleAction::Drop => Action::Drop,
-                config::RuleAction::Off => Action::Off,
-            };
             // The configuration was checked: it names no action that the rule does not allow.
-            let _allowed = rules.set(rule, action);
+            let _allowed = rules.set(rule, *action);
         }
     }
     Ok(rules)

@@ -3,7 +3,7 @@
 
 use fintail_parsers::sensitive::byte_at;
 
-use super::rules::{Action, JsonNumbers, PanForm, RULES, RuleId, RuleSettings};
+use super::rules::{Action, JsonNumbers, PanForm, RULES, Rank, RuleId, RuleSettings};
 use super::scan::{Form, Found, card_digits};
 use super::token::Tokens;
 
@@ -25,17 +25,25 @@ impl Mask {
         }
     }
 
-    /// The action in force for what was found: what can only be shown in part is dropped where it was merged.
+    /// The action in force for what was found. A card number that was merged with its neighbours has no part that
+    /// may be shown.
     pub(super) fn action(&self, f: &Found) -> Action {
         let action = self.actions.get(f.rule.0 as usize).copied().unwrap_or(Action::Drop);
-        let partial = f.form != Form::Whole || f.rule.rule().rank == super::rules::Rank::Other;
-        if action == Action::Drop || partial { action } else { Action::Drop }
+        match f.rule.rule().rank {
+            Rank::Sad => Action::Drop,
+            Rank::Pan if f.form == Form::Whole && action != Action::Off => Action::Drop,
+            _ => action,
+        }
     }
 
     /// Masks `raw` where it stands, if nothing but single bytes have to change.
     pub(super) fn in_place(&self, f: &Found, raw: &mut [u8]) -> bool {
         if self.action(f) != Action::Mask || f.number.is_some() {
             return false;
+        }
+        if f.rule.rule().rank == Rank::Secret {
+            raw.fill(b'*');
+            return true;
         }
         let total = raw.iter().filter(|b| b.is_ascii_alphanumeric()).count();
         let (head, tail) = match (f.form, self.pan) {

@@ -3,10 +3,12 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// What becomes of a value. Ordered: a later one is stricter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Action {
     /// Left as it is.
@@ -80,14 +82,12 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// True where config may set this action. PCI DSS 3.3.1 forbids to keep authentication data in any form;
-    /// of a secret no part may be shown.
+    /// What config may set. PCI DSS 3.3.1 forbids to keep authentication data in any form.
     #[must_use]
-    pub fn allows(&self, action: Action) -> bool {
+    pub const fn allowed(&self) -> &'static [Action] {
         match self.rank {
-            Rank::Sad => action == Action::Drop,
-            Rank::Secret => matches!(action, Action::Drop | Action::Off),
-            Rank::Pan | Rank::Other => true,
+            Rank::Sad => &[Action::Drop],
+            Rank::Secret | Rank::Pan | Rank::Other => &Action::ALL,
         }
     }
 }
@@ -283,7 +283,7 @@ impl RuleSettings {
     /// Sets the action of a rule; false where the rule does not allow it (nothing is changed then).
     pub fn set(&mut self, rule: RuleId, action: Action) -> bool {
         match self.actions.get_mut(rule.0 as usize) {
-            Some(slot) if rule.rule().allows(action) => {
+            Some(slot) if rule.rule().allowed().contains(&action) => {
                 *slot = action;
                 true
             }

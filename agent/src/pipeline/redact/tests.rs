@@ -184,7 +184,7 @@ fn tokens_and_settings() {
     assert_eq!(with_key.redact_text(&out, "pay"), out);
     let mut settings = RuleSettings::default();
     assert!(!settings.set(rules::CVV, Action::Off));
-    assert!(!settings.set(rules::PASSWORD, Action::Mask));
+    assert!(settings.set(rules::PASSWORD, Action::Mask));
     assert!(settings.set(rules::EMAIL, Action::Mask) && settings.set(rules::IBAN, Action::Off));
     settings.pan = PanForm::First8Last4;
     settings.json_numbers = JsonNumbers::Null;
@@ -196,9 +196,10 @@ fn tokens_and_settings() {
         ),
         "{\"a\":\"41111111****1111\",\"b\":null,\"c\":\"***@x.com GB29NWBK60161331926819\"}"
     );
+    assert_eq!(engine.redact_text("{\"password\":\"hun$ter 2\"}", ""), "{\"password\":\"*********\"}");
     let mut counts: Vec<_> = engine.take_counts().map(|(r, a, n)| (r.rule().id, a, n)).collect();
     counts.sort_unstable_by_key(|c| c.0);
-    assert_eq!(counts, [("email", Action::Mask, 1), ("pan", Action::Mask, 2)]);
+    assert_eq!(counts, [("email", Action::Mask, 1), ("pan", Action::Mask, 2), ("password", Action::Mask, 1)]);
 }
 
 #[test]
