@@ -1,5 +1,7 @@
 //! The binary's commands as a shell sees them: output, exit codes, what is said on stderr.
 
+#![allow(clippy::expect_used, reason = "a test fails where it cannot go on")]
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
