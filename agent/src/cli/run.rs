@@ -47,7 +47,7 @@ impl Run {
     }
 }
 
-/// SIGTERM and SIGINT, told to a plain thread.
+/// SIGTERM and SIGINT, told to a plain thread; SIGHUP ends nothing.
 #[derive(Debug)]
 pub struct Signals {
     told: std::sync::mpsc::Receiver<()>,
@@ -61,9 +61,13 @@ impl Signals {
     pub fn listen() -> std::io::Result<Self> {
         let (tell, told) = std::sync::mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (mut term, mut int) = {
+        let (mut term, mut int, mut hangup) = {
             let _entered = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+            (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::hangup())?,
+            )
         };
         std::thread::Builder::new().name("fintail-signals".into()).spawn(move || {
             runtime.block_on(async {
@@ -71,6 +75,10 @@ impl Signals {
                     tokio::select! {
                         _ = term.recv() => {}
                         _ = int.recv() => {}
+                        _ = hangup.recv() => {
+                            tracing::warn!("SIGHUP: this version reads its configuration at the start only; restart it");
+                            continue;
+                        }
                     }
                     if tell.send(()).is_err() {
                         return;

@@ -175,6 +175,8 @@ pub struct Shard {
     waker: Arc<Waker>,
     watcher: Watcher<usize, usize>,
     containers: Vec<Container>,
+    /// Places in `containers` whose container is gone with all its logs.
+    free_containers: Vec<usize>,
     logs: Vec<Option<Log>>,
     ready: VecDeque<usize>,
     hot: Vec<usize>,
@@ -209,6 +211,7 @@ impl Shard {
             waker,
             watcher: Watcher::new(),
             containers: Vec::new(),
+            free_containers: Vec::new(),
             logs: Vec::new(),
             ready: VecDeque::new(),
             hot: Vec::new(),
@@ -270,16 +273,20 @@ impl Shard {
 
     fn listen(&mut self) {
         while let Ok(Command::Add(found)) = self.commands.try_recv() {
-            let index = self.containers.len();
+            let index = self.free_containers.pop().unwrap_or(self.containers.len());
             // Watch first, then list: what comes between is told by an event.
             let _ = self.watcher.folder(&found.dir, index);
-            self.containers.push(Container {
+            let container = Container {
                 key: found.key,
                 dir: found.dir,
                 at_start: found.at_start,
                 listed: None,
                 gone: false,
-            });
+            };
+            match self.containers.get_mut(index) {
+                Some(free) => *free = container,
+                None => self.containers.push(container),
+            }
             self.look(index);
         }
         let mut folders = Vec::new();
@@ -466,7 +473,12 @@ impl Shard {
             ledger.retire(id);
         }
         if over && log.chain.generations().is_empty() && log.state == LogState::Idle {
+            self.shared.table.remove(log.source);
+            let container = log.container;
             self.logs[index] = None;
+            if !self.logs.iter().flatten().any(|log| log.container == container) {
+                self.free_containers.push(container);
+            }
         }
     }
 

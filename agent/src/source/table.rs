@@ -18,27 +18,66 @@ pub struct SourceMeta {
     pub data_stream: Arc<str>,
 }
 
-/// All sources of this process; entries are never removed, ids never reused.
+/// The sources of this process. A number is used again once its source is gone.
 #[derive(Debug, Default)]
 pub struct SourceTable {
     entries: ArcSwap<Vec<Arc<SourceMeta>>>,
-    write: Mutex<()>,
+    free: Mutex<Vec<SourceId>>,
 }
 
 impl SourceTable {
     /// Adds a source.
     pub fn add(&self, meta: SourceMeta) -> SourceId {
-        let _one_writer = self.write.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = Vec::clone(&self.entries.load());
-        let id = SourceId(u32::try_from(entries.len()).unwrap_or(u32::MAX));
-        entries.push(Arc::new(meta));
+        let id = free.pop().unwrap_or(SourceId(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
+        match entries.get_mut(id.0 as usize) {
+            Some(entry) => *entry = Arc::new(meta),
+            None => entries.push(Arc::new(meta)),
+        }
         self.entries.store(Arc::new(entries));
         id
+    }
+
+    /// The source is gone, and no record of it is on its way to `encode`.
+    pub fn remove(&self, id: SourceId) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = Vec::clone(&self.entries.load());
+        if let Some(entry) = entries.get_mut(id.0 as usize) {
+            *entry = Arc::new(SourceMeta {
+                token_domain: String::new(),
+                fragment: Box::default(),
+                data_stream: Arc::from(""),
+            });
+            free.push(id);
+        }
+        self.entries.store(Arc::new(entries));
     }
 
     /// All entries as they are now, indexed by `SourceId`.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Vec<Arc<SourceMeta>>> {
         self.entries.load_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_used_again() {
+        let meta = |stream: &str| SourceMeta {
+            token_domain: String::new(),
+            fragment: Box::default(),
+            data_stream: Arc::from(stream),
+        };
+        let table = SourceTable::default();
+        let (a, b) = (table.add(meta("a")), table.add(meta("b")));
+        table.remove(a);
+        assert_eq!(table.add(meta("c")), a);
+        assert_ne!(a, b);
+        let names: Vec<_> = table.snapshot().iter().map(|m| m.data_stream.to_string()).collect();
+        assert_eq!(names, ["c", "b"]);
     }
 }
