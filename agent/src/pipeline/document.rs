@@ -90,7 +90,15 @@ impl<'a> Documents<'a> {
             cut_bytes += (record.body.len() - body.len()) as u64;
         }
         let fields = fields(self.parts, record);
-        let value_of = |role: Role| fields.iter().find(|f| f.role == role).map(|f| f.value);
+        let mut values = [None; Role::COUNT];
+        let mut app = false;
+        for field in fields {
+            match field.role {
+                Role::App => app = true,
+                role => values[role as usize] = Some(field.value),
+            }
+        }
+        let value_of = |role: Role| values[role as usize];
 
         let mut stamp = [0; time::RFC3339_BYTES];
         time::write_rfc3339(record.time_ns, &mut stamp);
@@ -131,7 +139,7 @@ impl<'a> Documents<'a> {
                 out.push(b'}');
             }
         }
-        if fields.iter().any(|f| f.role == Role::App) {
+        if app {
             out.extend_from_slice(b",\"app\":{");
             if record.shape == Shape::JsonLong {
                 scratch.clear();

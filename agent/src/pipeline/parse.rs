@@ -136,16 +136,29 @@ impl Found {
 
 /// Keys of the common JSON loggers (ecs-logging, Logback, zap, logrus, zerolog, pino, bunyan, slog, structlog).
 fn meaning(key: &[u8]) -> Option<Meaning> {
-    Some(match key {
-        b"@timestamp" | b"timestamp" | b"time" | b"ts" | b"asctime" | b"datetime" => Meaning::Time,
-        b"log.level" | b"level" | b"lvl" | b"severity" | b"levelname" | b"loglevel" | b"log_level" => {
-            Meaning::Level
-        }
-        b"message" | b"msg" => Meaning::Is(Role::Message),
-        b"trace.id" | b"trace_id" | b"traceId" | b"traceid" => Meaning::Is(Role::TraceId),
-        b"span.id" | b"span_id" | b"spanId" | b"spanid" => Meaning::Is(Role::SpanId),
-        b"log.logger" | b"logger" | b"logger_name" => Meaning::Is(Role::Logger),
-        b"service.name" | b"service" => Meaning::Is(Role::ServiceName),
+    // By length first: most keys have none of these meanings, and one comparison should tell.
+    Some(match (key.len(), key) {
+        (2, b"ts") => Meaning::Time,
+        (3, b"lvl") => Meaning::Level,
+        (3, b"msg") => Meaning::Is(Role::Message),
+        (4, b"time") => Meaning::Time,
+        (5, b"level") => Meaning::Level,
+        (6, b"logger") => Meaning::Is(Role::Logger),
+        (6, b"spanId" | b"spanid") => Meaning::Is(Role::SpanId),
+        (7, b"asctime") => Meaning::Time,
+        (7, b"message") => Meaning::Is(Role::Message),
+        (7, b"traceId" | b"traceid") => Meaning::Is(Role::TraceId),
+        (7, b"span.id" | b"span_id") => Meaning::Is(Role::SpanId),
+        (7, b"service") => Meaning::Is(Role::ServiceName),
+        (8, b"datetime") => Meaning::Time,
+        (8, b"severity" | b"loglevel") => Meaning::Level,
+        (8, b"trace.id" | b"trace_id") => Meaning::Is(Role::TraceId),
+        (9, b"timestamp") => Meaning::Time,
+        (9, b"log.level" | b"levelname" | b"log_level") => Meaning::Level,
+        (10, b"@timestamp") => Meaning::Time,
+        (10, b"log.logger") => Meaning::Is(Role::Logger),
+        (11, b"logger_name") => Meaning::Is(Role::Logger),
+        (12, b"service.name") => Meaning::Is(Role::ServiceName),
         _ => return None,
     })
 }

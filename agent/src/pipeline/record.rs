@@ -118,3 +118,8 @@ pub enum Role {
     /// Told by the record itself (time, level): not encoded again.
     Promoted,
 }
+
+impl Role {
+    /// Number of roles.
+    pub const COUNT: usize = Self::Promoted as usize + 1;
+}

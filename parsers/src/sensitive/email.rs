@@ -98,7 +98,13 @@ pub fn email_around(text: &[u8], at: usize, width: usize) -> Option<(usize, usiz
 
 fn domain_end(text: &[u8], from: usize) -> Option<usize> {
     let mut end = from;
-    while end - from <= MAX_DOMAIN && is(byte_at(text, end), 2) {
+    // Two dashes stand in no name but behind `xn`: `bob@example.com-----BEGIN …` ends at `com`.
+    let dashes = |at: usize| {
+        byte_at(text, at) == b'-'
+            && byte_at(text, at + 1) == b'-'
+            && !text.get(at.wrapping_sub(2)..at).is_some_and(|x| x.eq_ignore_ascii_case(b"xn"))
+    };
+    while end - from <= MAX_DOMAIN && is(byte_at(text, end), 2) && !dashes(end) {
         end += 1;
     }
     // The sentence's full stop, or a dash, after the name.
@@ -140,6 +146,7 @@ mod tests {
             ("\"\\nbob@x.com\"", "bob@x.com"),
             ("<o'neil@x.co.uk>", "o'neil@x.co.uk"),
             ("a=%22bob@x.com", "bob@x.com"),
+            ("bob@x.com-----BEGIN", "bob@x.com"),
             ("a%2Bb@x.com", "a%2Bb@x.com"),
             ("иван@пример.рф иван@x.ua", ""),
             ("u@xn--e1afmkfd.xn--p1ai", "u@xn--e1afmkfd.xn--p1ai"),
