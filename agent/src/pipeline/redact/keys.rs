@@ -409,8 +409,8 @@ const AGAINST_CARD: &[&[u8]] = &[
     b"token",
 ];
 
-/// What the words before `at` say of a number there: the key, or up to three words of prose.
-pub(super) fn card_evidence(text: &[u8], at: usize) -> Evidence {
+/// What the words between `from` and `at` say of a number there: the key, or up to three words of prose.
+pub(super) fn card_evidence(text: &[u8], from: usize, at: usize) -> Evidence {
     let mut i = at;
     while i > 0
         && at - i < 12
@@ -425,7 +425,7 @@ pub(super) fn card_evidence(text: &[u8], at: usize) -> Evidence {
             i -= 1;
         }
     }
-    let floor = i.saturating_sub(if keyed { 48 } else { 28 });
+    let floor = i.saturating_sub(if keyed { 48 } else { 28 }).max(from.min(i));
     let (mut words, mut against, mut end) = (0, false, i);
     while i > floor && words < 4 {
         let b = byte_at(text, i - 1);
@@ -548,7 +548,7 @@ mod tests {
             ("", Evidence::None),
             ("traceid: ", Evidence::Against),
         ] {
-            assert_eq!(card_evidence(text.as_bytes(), text.len()), want, "{text}");
+            assert_eq!(card_evidence(text.as_bytes(), 0, text.len()), want, "{text}");
         }
     }
 }

@@ -574,11 +574,15 @@ impl Scanner {
             || after == b'_'
             || before == b'-' && joint.is_none();
         let strong = matches!(count, 14..=16) && (joint.is_none() || standard) && !loose;
-        let evidence = card_evidence(line, start);
+        // A word of a value that will not stand there tells nothing of this one.
+        let redacted = self.found.iter().rev().take(8).map(|f| f.end).filter(|&end| end <= start).max();
+        let evidence = card_evidence(line, redacted.unwrap_or(0), start);
+        // Trace ids and order numbers are not written in the groups of a card.
+        let grouped = strong && joint.is_some();
         let field = if before_is_delimiter(line, start) { Field::Unknown } else { Field::None };
         let number = self.json_number(line, start, end);
         let found = Found { start, end, rule: rules::PAN, form: Form::Pan, number, field };
-        if evidence == Evidence::For || (strong && evidence == Evidence::None) {
+        if evidence == Evidence::For || grouped || (strong && evidence == Evidence::None) {
             self.push_number(start, end, rules::PAN, Form::Pan, field, number);
             true
         } else {
