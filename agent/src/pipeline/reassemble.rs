@@ -124,6 +124,15 @@ impl Joiner {
         for line in lines {
             self.line(chunk, line, limits, out);
         }
+        // A stream with nothing open is done with all that was read: a container that writes to stdout only would
+        // else keep its other mark at 0, look unanswered for ever and stop at `limits.unacked`.
+        let bytes = chunk.long_line.map_or(chunk.bytes.len() as u64, |line| line.raw_bytes);
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let at = stream as usize;
+            if !self.open[at].active && self.tiled[at] < chunk.offset + bytes {
+                self.tile(stream, chunk.offset + bytes, 0, out);
+            }
+        }
     }
 
     /// Ends events that nothing can continue any more: their last line is older than the timer.
