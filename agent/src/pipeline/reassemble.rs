@@ -338,3 +338,48 @@ fn chunk_index(out: &mut Parts, info: ChunkInfo) -> u16 {
     }
     u16::try_from(out.chunks.len() - 1).unwrap_or(u16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::decode;
+
+    const LIMITS: JoinLimits = JoinLimits {
+        event_bytes: 1 << 20,
+        event_lines: 500,
+        multiline_age_ns: 5_000_000_000,
+        partial_age_ns: 60_000_000_000,
+        multiline: true,
+    };
+
+    /// Where the spans of a stream end after these bytes.
+    fn tiled(bytes: &[u8]) -> [u64; 2] {
+        let chunk = Chunk {
+            source: SourceId(0),
+            generation: GenerationId(0),
+            offset: 0,
+            bytes,
+            long_line: None,
+            ended: false,
+            skip_below: [0; 2],
+            info: ChunkInfo { id_prefix: Default::default(), read_at_ns: 0, replay: false },
+        };
+        let (mut lines, mut parts) = (Vec::new(), Parts::default());
+        decode::run(&chunk, &mut decode::Memory::default(), &mut lines);
+        Joiner::new(GenerationId(0), [0; 2]).push(&chunk, &lines, &LIMITS, &mut parts);
+        let mut ends = [0; 2];
+        for Ack { span, stream, .. } in &parts.acks {
+            assert_eq!(ends[*stream as usize], span.from, "spans tile the file");
+            ends[*stream as usize] = span.to;
+        }
+        ends
+    }
+
+    #[test]
+    fn a_silent_stream_is_done_with_what_was_read_and_an_open_one_is_not() {
+        let whole = b"2026-11-23T08:01:02Z stdout F {\"a\":1}\n2026-11-23T08:01:03Z stdout F {\"a\":2}\n";
+        assert_eq!(tiled(whole), [whole.len() as u64; 2]);
+        let open = [whole, &b"2026-11-23T08:01:04Z stderr P half\n"[..]].concat();
+        assert_eq!(tiled(&open), [open.len() as u64, 0]);
+    }
+}
