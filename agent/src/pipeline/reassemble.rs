@@ -66,6 +66,8 @@ pub struct Joiner {
     open: [Open; 2],
     /// End of what was emitted, per stream: the next span begins here.
     tiled: [u64; 2],
+    /// End of what was read of the generation.
+    read: u64,
     /// Spans in generations before, done with the event that is open since then.
     behind: [Vec<FileSpan>; 2],
 }
@@ -74,7 +76,7 @@ impl Joiner {
     /// Begins at the marks of a generation (stdout, stderr).
     #[must_use]
     pub fn new(generation: GenerationId, marks: [u64; 2]) -> Self {
-        Self { generation, open: Default::default(), tiled: marks, behind: Default::default() }
+        Self { generation, open: Default::default(), tiled: marks, read: 0, behind: Default::default() }
     }
 
     /// Bytes held by open events.
@@ -117,6 +119,7 @@ impl Joiner {
         }
         self.generation = next;
         self.tiled = marks;
+        self.read = 0;
     }
 
     /// Takes the lines of a chunk; whole events go to `out`.
@@ -124,13 +127,17 @@ impl Joiner {
         for line in lines {
             self.line(chunk, line, limits, out);
         }
-        // A stream with nothing open is done with all that was read: a container that writes to stdout only would
-        // else keep its other mark at 0, look unanswered for ever and stop at `limits.unacked`.
-        let bytes = chunk.long_line.map_or(chunk.bytes.len() as u64, |line| line.raw_bytes);
+        self.read = chunk.offset + chunk.long_line.map_or(chunk.bytes.len() as u64, |line| line.raw_bytes);
+        self.done_with_read(out);
+    }
+
+    /// A stream with nothing open is done with all that was read: a container that writes to stdout only would else
+    /// keep its other mark at 0, look unanswered for ever and stop at `limits.unacked`.
+    fn done_with_read(&mut self, out: &mut Parts) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let at = stream as usize;
-            if !self.open[at].active && self.tiled[at] < chunk.offset + bytes {
-                self.tile(stream, chunk.offset + bytes, 0, out);
+            if !self.open[at].active && self.tiled[at] < self.read {
+                self.tile(stream, self.read, 0, out);
             }
         }
     }
@@ -144,6 +151,7 @@ impl Joiner {
                 self.close(source, stream, out);
             }
         }
+        self.done_with_read(out);
     }
 
     /// Ends all open events: the container's log is over.
