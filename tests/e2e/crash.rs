@@ -82,7 +82,11 @@ fn killed_at_random_points_with_rollovers_between() -> Result<()> {
             results(&metrics, "created"),
             results(&metrics, "duplicate"),
         );
-        assert_eq!(metrics.sum("fintail_output_uncertain_total", &[]), 0.0, "it may read: nothing stays unknown");
+        assert_eq!(
+            metrics.sum("fintail_output_uncertain_total", &[]),
+            0.0,
+            "it may read: nothing stays unknown"
+        );
     }
     Ok(())
 }
@@ -109,7 +113,11 @@ fn a_lost_or_old_checkpoint_brings_409_and_no_second_document() -> Result<()> {
         fs::write(&checkpoint, old)?;
         run.agent.restart()?;
         let metrics = replayed(&mut run, all - first)?;
-        assert_eq!(results(&metrics, "duplicate"), all - first, "{product:?}: what came after the old checkpoint");
+        assert_eq!(
+            results(&metrics, "duplicate"),
+            all - first,
+            "{product:?}: what came after the old checkpoint"
+        );
         run.agent.drain(DEADLINE)?;
 
         for name in ["checkpoint", "checkpoint.before"] {

@@ -34,7 +34,12 @@ fn deliver(run: &mut Run) -> Result<()> {
     let manifest = fleet.manifest();
     let report = run.must_be_clean(&manifest)?;
     let events = manifest.events();
-    eprintln!("{:?}: {} MiB, {events} events in {seconds:.1} s; {}", run.product(), volume_bytes() >> 20, report.to_json());
+    eprintln!(
+        "{:?}: {} MiB, {events} events in {seconds:.1} s; {}",
+        run.product(),
+        volume_bytes() >> 20,
+        report.to_json()
+    );
     assert_eq!(report.documents, events, "each event, traces too, is one document");
     assert_eq!(run.client().count(run.stream())?, events);
     assert_eq!(metrics.balance().received, events as f64);

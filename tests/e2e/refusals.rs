@@ -66,7 +66,10 @@ fn documents_that_the_mapping_refuses_become_dead_letters_and_the_others_arrive(
             ensure!(letter["reason"].as_str().is_some_and(|reason| reason.contains("app.port")), "{letter}");
             let text = letter.to_string();
             ensure!(text.contains("411111******1111") && !text.contains("4111111111111111"), "{text}");
-            ensure!(letter["document"]["message"].as_str().is_some_and(|text| text.starts_with("line-")), "{letter}");
+            ensure!(
+                letter["document"]["message"].as_str().is_some_and(|text| text.starts_with("line-")),
+                "{letter}"
+            );
         }
         // and it goes on
         run.append(POD, "0.log", &lines(COUNT, 10, |_| String::new()))?;
@@ -137,7 +140,8 @@ fn mended(run: &mut Run, words: &[&str], mend: impl FnOnce(&mut Run) -> Result<(
         let stderr = agent.stderr().to_lowercase();
         Ok(words.iter().any(|word| stderr.contains(word)))
     })?;
-    run.agent.wait_metrics("300 events in flight", DEADLINE, |metrics| metrics.balance().in_flight == 300.0)?;
+    run.agent
+        .wait_metrics("300 events in flight", DEADLINE, |metrics| metrics.balance().in_flight == 300.0)?;
     let metrics = run.agent.metrics()?;
     assert_eq!(results(&metrics, "created") + results(&metrics, "rejected"), 0);
     mend(run)?;
@@ -256,8 +260,13 @@ fn a_pod_that_comes_while_the_agent_runs_is_seen_at_once() -> Result<()> {
     run.agent.restart()?;
     run.settle()?;
     let began = std::time::Instant::now();
-    run.append("pay_api-2_0a1b2c3d-0000-4000-8000-000000000002/app", "0.log", &lines(1, 1, |_| String::new()))?;
-    run.agent.wait_metrics("the new pod's line read", DEADLINE, |metrics| metrics.balance().received == 2.0)?;
+    run.append(
+        "pay_api-2_0a1b2c3d-0000-4000-8000-000000000002/app",
+        "0.log",
+        &lines(1, 1, |_| String::new()),
+    )?;
+    run.agent
+        .wait_metrics("the new pod's line read", DEADLINE, |metrics| metrics.balance().received == 2.0)?;
     let read = began.elapsed();
     run.agent.wait_metrics("its answer", DEADLINE, |metrics| results(metrics, "created") == 2)?;
     eprintln!("new pod: read after {read:?}, answered after {:?}", began.elapsed());

@@ -23,8 +23,18 @@ const CANARIES: &[(&str, &str, &str, &str)] = &[
     ("iban", "iban", "DE89370400440532013000", "370400440532"),
     ("email", "email", "canary.bird77@example.org", "canary.bird77"),
     ("aws_access_key", "aws_access_key_id", "AKIAQYLPMN5HCANARY77", "AKIAQYLPMN5HCANARY77"),
-    ("aws_secret_key", "aws_secret_access_key", "wJalrXUtnFEMIK7MDENGbPxRfiCYCANARYKEYaa1", "wJalrXUtnFEMIK7MDENG"),
-    ("jwt", "id_token", "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOiI3NzEifQ.c2lnQ2FuYXJ5NzdzaWdDYW5hcnk3Nw", "eyJjYW5hcnkiOiI3NzEifQ"),
+    (
+        "aws_secret_key",
+        "aws_secret_access_key",
+        "wJalrXUtnFEMIK7MDENGbPxRfiCYCANARYKEYaa1",
+        "wJalrXUtnFEMIK7MDENG",
+    ),
+    (
+        "jwt",
+        "id_token",
+        "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOiI3NzEifQ.c2lnQ2FuYXJ5NzdzaWdDYW5hcnk3Nw",
+        "eyJjYW5hcnkiOiI3NzEifQ",
+    ),
     ("bearer", "authorization", "Bearer canaryBearer77AbCdEfGhIjKlMnOp", "canaryBearer77"),
     ("basic_auth", "authorization", "Basic Y2FuYXJ5OmNhbmFyeUJhc2ljNzc=", "Y2FuYXJ5OmNhbmFyeUJhc2ljNzc"),
     ("cookie", "cookie", "canarySession77=c0ffee77c0ffee77", "c0ffee77c0ffee77"),
@@ -91,7 +101,11 @@ fn no_canary_leaves_the_agent() -> Result<()> {
         let metrics = run.settle()?;
         ensure!(metrics.sum("fintail_dead_letters", &[]) > 0.0, "some were to be refused");
 
-        let mut places = vec![("log", run.agent.stderr()), ("stdout", run.agent.stdout()), ("metrics", run.agent.admin("/metrics")?.1)];
+        let mut places = vec![
+            ("log", run.agent.stderr()),
+            ("stdout", run.agent.stdout()),
+            ("metrics", run.agent.admin("/metrics")?.1),
+        ];
         for folder in ["", "dead-letters", "dead_letters"] {
             for entry in fs::read_dir(run.agent.state_dir().join(folder)).into_iter().flatten() {
                 let path = entry?.path();
@@ -110,7 +124,10 @@ fn no_canary_leaves_the_agent() -> Result<()> {
             for (rule, hidden) in hidden.iter().filter(|(_, hidden)| text.contains(hidden)) {
                 let at = text.find(hidden).unwrap_or_default().saturating_sub(120);
                 // its value is a canary: to be seen is what it is for
-                leaks.push(format!("{rule} in {place}: {}", text.chars().skip(at).take(240).collect::<String>()));
+                leaks.push(format!(
+                    "{rule} in {place}: {}",
+                    text.chars().skip(at).take(240).collect::<String>()
+                ));
             }
         }
         ensure!(leaks.is_empty(), "{product:?}: {} leaks\n{}", leaks.len(), leaks.join("\n"));

@@ -50,10 +50,16 @@ fn a_way_around_redaction_does_not_compile() -> Result<()> {
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();
         let text = fs::read_to_string(&path)?;
-        let Some(expected) = text.lines().next().and_then(|line| line.strip_prefix("//! error: ")) else { continue };
+        let Some(expected) = text.lines().next().and_then(|line| line.strip_prefix("//! error: ")) else {
+            continue;
+        };
         cases += 1;
         let (compiles, said) = compile(&path)?;
-        ensure!(!compiles && said.contains(expected), "{}: wanted \"{expected}\", got\n{said}", path.display());
+        ensure!(
+            !compiles && said.contains(expected),
+            "{}: wanted \"{expected}\", got\n{said}",
+            path.display()
+        );
     }
     assert_eq!(cases, 3);
     Ok(())

@@ -89,7 +89,11 @@ impl Run {
         Ok(Output {
             url: server.url().to_owned(),
             ca: server.certs().ca.clone(),
-            auth: format!("{{basic: {{username: {}, password: {{file: {}}}}}}}", server.user(), password.display()),
+            auth: format!(
+                "{{basic: {{username: {}, password: {{file: {}}}}}}}",
+                server.user(),
+                password.display()
+            ),
             compression: "auto",
             more: String::new(),
             top: String::new(),

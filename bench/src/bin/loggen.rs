@@ -79,8 +79,9 @@ fn main() -> anyhow::Result<()> {
         size_bytes: args.rotate_size.unwrap_or(u64::MAX),
         keep_files: args.keep.unwrap_or(usize::MAX),
     };
-    let mut pods: Vec<_> =
-        (0..args.sources).map(|source| Pod::create(&args.root, options, source, rotation)).collect::<Result<_, _>>()?;
+    let mut pods: Vec<_> = (0..args.sources)
+        .map(|source| Pod::create(&args.root, options, source, rotation))
+        .collect::<Result<_, _>>()?;
     let start = Instant::now();
     if args.live {
         live(&args, &mut pods)?;
