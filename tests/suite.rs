@@ -1,5 +1,7 @@
 //! All end-to-end tests, as one binary: the servers start once and serve every test.
 
+#![expect(clippy::print_stderr, reason = "seeds and figures are what a run of tests is read for")]
+
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
 #[path = "e2e/crash.rs"]

@@ -1,4 +1,4 @@
-//! error: cannot construct `Batch<_>` with struct literal syntax due to private fields
+//! error: fields `parts` and `state` of struct `fintail::pipeline::batch::Batch` are private
 use std::marker::PhantomData;
 
 use fintail::pipeline::batch::{Batch, Clean, Parts};

@@ -1,5 +1,8 @@
 //! error: cannot initialize a tuple struct which contains private fields
-use fintail::pipeline::{batch::{Batch, Clean, Raw}, redact::Proof};
+use fintail::pipeline::{
+    batch::{Batch, Clean, Raw},
+    redact::Proof,
+};
 
 pub fn by_hand(batch: Batch<Raw>) -> Batch<Clean> {
     batch.into_clean(Proof(()))

@@ -66,6 +66,8 @@ pub struct Joiner {
     open: [Open; 2],
     /// End of what was emitted, per stream: the next span begins here.
     tiled: [u64; 2],
+    /// End of what was read of the generation.
+    read: u64,
     /// Spans in generations before, done with the event that is open since then.
     behind: [Vec<FileSpan>; 2],
 }
@@ -74,7 +76,7 @@ impl Joiner {
     /// Begins at the marks of a generation (stdout, stderr).
     #[must_use]
     pub fn new(generation: GenerationId, marks: [u64; 2]) -> Self {
-        Self { generation, open: Default::default(), tiled: marks, behind: Default::default() }
+        Self { generation, open: Default::default(), tiled: marks, read: 0, behind: Default::default() }
     }
 
     /// Bytes held by open events.
@@ -117,6 +119,7 @@ impl Joiner {
         }
         self.generation = next;
         self.tiled = marks;
+        self.read = 0;
     }
 
     /// Takes the lines of a chunk; whole events go to `out`.
@@ -124,16 +127,17 @@ impl Joiner {
         for line in lines {
             self.line(chunk, line, limits, out);
         }
-        let raw_bytes = chunk.long_line.map_or(chunk.bytes.len() as u64, |long| long.raw_bytes);
-        self.pass(chunk.offset + raw_bytes, out);
+        self.read = chunk.offset + chunk.long_line.map_or(chunk.bytes.len() as u64, |line| line.raw_bytes);
+        self.done_with_read(out);
     }
 
-    /// Everything before `to` was looked at: a stream with nothing open is done with it, or a container that is
-    /// silent on one stream would never be done with its file.
-    pub fn pass(&mut self, to: u64, out: &mut Parts) {
+    /// A stream with nothing open is done with all that was read: a container that writes to stdout only would else
+    /// keep its other mark at 0, look unanswered for ever and stop at `limits.unacked`.
+    fn done_with_read(&mut self, out: &mut Parts) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if !self.open[stream as usize].active && self.tiled[stream as usize] < to {
-                self.tile(stream, to, 0, out);
+            let at = stream as usize;
+            if !self.open[at].active && self.tiled[at] < self.read {
+                self.tile(stream, self.read, 0, out);
             }
         }
     }
@@ -152,6 +156,7 @@ impl Joiner {
                 self.close(source, stream, out);
             }
         }
+        self.done_with_read(out);
     }
 
     /// Ends all open events: the container's log is over.
@@ -350,4 +355,49 @@ fn chunk_index(out: &mut Parts, info: ChunkInfo) -> u16 {
         out.chunks.push(info);
     }
     u16::try_from(out.chunks.len() - 1).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::decode;
+
+    const LIMITS: JoinLimits = JoinLimits {
+        event_bytes: 1 << 20,
+        event_lines: 500,
+        multiline_age_ns: 5_000_000_000,
+        partial_age_ns: 60_000_000_000,
+        multiline: true,
+    };
+
+    /// Where the spans of a stream end after these bytes.
+    fn tiled(bytes: &[u8]) -> [u64; 2] {
+        let chunk = Chunk {
+            source: SourceId(0),
+            generation: GenerationId(0),
+            offset: 0,
+            bytes,
+            long_line: None,
+            ended: false,
+            skip_below: [0; 2],
+            info: ChunkInfo { id_prefix: Default::default(), read_at_ns: 0, replay: false },
+        };
+        let (mut lines, mut parts) = (Vec::new(), Parts::default());
+        decode::run(&chunk, &mut decode::Memory::default(), &mut lines);
+        Joiner::new(GenerationId(0), [0; 2]).push(&chunk, &lines, &LIMITS, &mut parts);
+        let mut ends = [0; 2];
+        for Ack { span, stream, .. } in &parts.acks {
+            assert_eq!(ends[*stream as usize], span.from, "spans tile the file");
+            ends[*stream as usize] = span.to;
+        }
+        ends
+    }
+
+    #[test]
+    fn a_silent_stream_is_done_with_what_was_read_and_an_open_one_is_not() {
+        let whole = b"2026-11-23T08:01:02Z stdout F {\"a\":1}\n2026-11-23T08:01:03Z stdout F {\"a\":2}\n";
+        assert_eq!(tiled(whole), [whole.len() as u64; 2]);
+        let open = [whole, &b"2026-11-23T08:01:04Z stderr P half\n"[..]].concat();
+        assert_eq!(tiled(&open), [open.len() as u64, 0]);
+    }
 }

@@ -695,7 +695,6 @@ impl Shard {
             let open_before = joiner.open_bytes() as u64;
             let records_before = self.parts.records.len();
             joiner.flush_due(log.source, now, &self.shared.join, &mut self.parts);
-            joiner.pass(log.chain.current().map_or(0, |g| g.read), &mut self.parts);
             self.joined_bytes = (self.joined_bytes + joiner.open_bytes() as u64).saturating_sub(open_before);
             let events = (self.parts.records.len() - records_before) as u64;
             if events > 0 {
