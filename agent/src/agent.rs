@@ -218,7 +218,8 @@ impl Agent {
             resume,
             met: HashSet::new(),
             began: Instant::now(),
-            last: None,
+            unsaved: true,
+            floors: None,
         };
         // Before the first byte is sent: a life that ends before its first mark must be known to the next one, for
         // what it sent may stand in a backing index that is no longer written to.
@@ -382,36 +383,32 @@ struct Keeper {
     /// Generations that this life has met.
     met: HashSet<IdPrefix>,
     began: Instant,
-    last: Option<Checkpoint>,
+    /// Something is not on disk yet.
+    unsaved: bool,
+    /// Those on disk.
+    floors: Option<HashMap<String, String>>,
 }
 
 impl Keeper {
     fn save(&mut self) -> std::io::Result<()> {
         // The floors first: older floors with younger marks are safe, the other way round is not.
-        let write_index: HashMap<String, String> = self.delivery.write_index_floors();
-        let changed = self.ledger.changed_marks();
-        if changed.is_none() && self.last.as_ref().is_some_and(|last| last.write_index == write_index) {
+        let write_index = self.delivery.write_index_floors();
+        self.unsaved |= self.ledger.take_changed() || self.floors.as_ref() != Some(&write_index);
+        if !self.unsaved {
             return Ok(());
         }
-        let marks = match (changed, self.last.take()) {
-            (None, Some(last)) => last.marks,
-            (changed, _) => {
-                let changed = changed.unwrap_or_default();
-                self.met.extend(changed.iter().map(|(id, _)| *id));
-                // What an earlier life knew and this one has not met yet stays for a while: its folder may come
-                // back (a late mount). What was met and is no longer in the ledger is gone.
-                let patient = self.began.elapsed() < FORGET_AFTER;
-                let unmet = self.resume.all().filter(|(id, _)| patient && !self.met.contains(id));
-                let mut marks: HashMap<String, [u64; 2]> =
-                    unmet.map(|(id, marks)| (id.as_str().to_owned(), *marks)).collect();
-                marks.extend(changed.iter().map(|(id, marks)| (id.as_str().to_owned(), *marks)));
-                marks
-            }
-        };
-        let checkpoint = Checkpoint { marks, write_index };
-        let saved = self.store.save(&checkpoint);
-        self.last = saved.is_ok().then_some(checkpoint);
-        saved
+        let marks = self.ledger.all_marks();
+        self.met.extend(marks.iter().map(|(id, _)| *id));
+        // What an earlier life knew and this one has not met yet stays for a while: its folder may come back (a late
+        // mount). What was met and is no longer in the ledger is gone.
+        let patient = self.began.elapsed() < FORGET_AFTER;
+        let unmet = self.resume.all().filter(|(id, _)| patient && !self.met.contains(id));
+        let all = unmet.chain(marks.iter().map(|(id, marks)| (id, marks)));
+        let marks = all.map(|(id, marks)| (id.as_str().to_owned(), *marks)).collect();
+        self.store.save(&Checkpoint { marks, write_index: write_index.clone() })?;
+        self.unsaved = false;
+        self.floors = Some(write_index);
+        Ok(())
     }
 }
 

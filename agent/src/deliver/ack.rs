@@ -124,14 +124,16 @@ impl AckLedger {
         self.lock().tracks.get(&generation).map(Tracks::marks)
     }
 
-    /// All marks, if anything changed since the last call.
+    /// Whether any mark changed since the last call.
     #[must_use]
-    pub fn changed_marks(&self) -> Option<Vec<Marks>> {
-        let mut state = self.lock();
-        if !std::mem::take(&mut state.changed) {
-            return None;
-        }
-        Some(state.tracks.values().map(|t| (t.identity, t.marks())).collect())
+    pub fn take_changed(&self) -> bool {
+        std::mem::take(&mut self.lock().changed)
+    }
+
+    /// All marks.
+    #[must_use]
+    pub fn all_marks(&self) -> Vec<Marks> {
+        self.lock().tracks.values().map(|t| (t.identity, t.marks())).collect()
     }
 }
 
@@ -220,8 +222,8 @@ mod tests {
                 }
             }
             prop_assert!(left.is_empty());
-            prop_assert_eq!(ledger.changed_marks().map(|marks| marks.len()), Some(2));
-            prop_assert_eq!(ledger.changed_marks(), None);
+            prop_assert!(ledger.take_changed() && !ledger.take_changed());
+            prop_assert_eq!(ledger.all_marks().len(), 2);
         }
     }
 
