@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::Method;
 use tokio::sync::Semaphore;
@@ -29,6 +29,8 @@ pub(super) struct Context {
     pub(super) cutting: Semaphore,
     /// What new frames are to be sealed with.
     pub(super) encoding: AtomicU8,
+    /// [`super::Settings::late_request`].
+    pub(super) late_request: Duration,
 }
 
 impl Context {
@@ -96,7 +98,9 @@ impl Outcome {
     fn all_again(&mut self, pieces: Vec<Piece>, error: ShipError, cause: impl Into<String>) {
         let sent_without_answer = matches!(error, ShipError::Retry { unknown: true, .. });
         for mut piece in pieces {
-            piece.uncertain |= sent_without_answer;
+            if sent_without_answer {
+                piece.uncertain = Some(Instant::now());
+            }
             self.again(piece, Turn::First);
         }
         self.fail(error, cause);
@@ -108,7 +112,7 @@ pub(super) async fn attempt(context: &Context, payload: Payload) -> Outcome {
     let mut outcome = Outcome::default();
     let Payload { stream, encoding, pieces, floors, breaker } = payload;
     let mut pieces = pieces;
-    if pieces.iter().any(|piece| piece.uncertain) {
+    if pieces.iter().any(|piece| piece.uncertain.is_some()) {
         pieces = reconcile(context, &mut outcome, &stream, pieces, &floors).await;
     }
     if !pieces.is_empty() {
@@ -143,15 +147,21 @@ async fn reconcile(
             return Vec::new();
         }
     };
+    // An attempt without an answer may still be at work on the server. Into the same index that would be a 409 for one
+    // of the two; after a rollover the look-up has to come behind it.
+    let rolled = pieces.iter().zip(floors).filter(|(_, floor)| indices.since(floor.as_deref()).len() > 1);
+    if let Some(last) = rolled.filter_map(|(piece, _)| piece.uncertain).max() {
+        tokio::time::sleep_until((last + context.late_request).into()).await;
+    }
     let mut sendable = Vec::new();
     let mut pieces = pieces.into_iter().zip(floors);
     while let Some((piece, floor)) = pieces.next() {
         let candidates = indices.since(floor.as_deref());
-        if piece.uncertain && indices == Indices::Hidden {
+        if piece.uncertain.is_some() && indices == Indices::Hidden {
             context.metrics.output_uncertain.inc_by(u64::from(piece.docs));
         }
-        // With one candidate, the write index itself, a second `create` is refused with 409.
-        if !piece.uncertain || candidates.len() <= 1 {
+        // Also where the write index is the only one: it may roll over before the server looks for it.
+        if piece.uncertain.is_none() || candidates.is_empty() {
             sendable.push(piece);
             continue;
         }
@@ -197,6 +207,8 @@ async fn absent(
                     let absent = numbers.iter().zip(found).filter(|(_, found)| !found);
                     still.extend(absent.map(|(&number, _)| number));
                 }
+                // In the write index itself a second `create` is refused with 409.
+                Err(LookUpError::Forbidden) if indices.len() == 1 => return Ok(Some(piece)),
                 Err(LookUpError::Forbidden) => return send_unseen(piece),
                 Err(error) => return Err(Box::new((piece, error))),
             }
@@ -207,12 +219,12 @@ async fn absent(
     let rest = match missing.len() {
         0 => None,
         _ if found == 0 => {
-            piece.uncertain = false;
+            piece.uncertain = None;
             return Ok(Some(piece));
         }
         _ => match piece.part(&documents, &missing, piece.encoding) {
             Ok(mut rest) => {
-                rest.uncertain = false;
+                rest.uncertain = None;
                 Some(rest)
             }
             Err(_) => return send_unseen(piece),
@@ -476,7 +488,9 @@ impl Sent<'_> {
             return;
         };
         if settled == 0 && *fate != Fate::Refused && open.iter().all(|(_, other)| other == fate) {
-            piece.uncertain |= *fate == Fate::AgainUncertain;
+            if *fate == Fate::AgainUncertain {
+                piece.uncertain = Some(Instant::now());
+            }
             outcome.again(piece, turn(*fate));
             return;
         }
@@ -528,7 +542,9 @@ impl Sent<'_> {
         }
         match piece.part(documents, numbers, self.encoding) {
             Ok(mut part) => {
-                part.uncertain |= fate == Fate::AgainUncertain;
+                if fate == Fate::AgainUncertain {
+                    part.uncertain = Some(Instant::now());
+                }
                 outcome.again(part, turn(fate));
             }
             Err(error) => outcome.fail(ShipError::Hold { reason: HeldReason::other }, error.to_string()),

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use memchr::{memchr, memmem};
@@ -42,7 +43,8 @@ pub(super) struct Piece {
     pub(super) debt: Arc<Debt>,
     /// Documents of it may have been taken already. Only a look-up ends that: a later 429 says nothing about an
     /// earlier attempt.
-    pub(super) uncertain: bool,
+    /// Since when: a request that nobody waits for any more may still be at work on the server.
+    pub(super) uncertain: Option<Instant>,
     /// Attempts without success, one after the other.
     pub(super) failures: u32,
     permit: BytePermit,
@@ -62,7 +64,7 @@ impl Piece {
             ndjson_bytes: frame.ndjson_bytes,
             docs: frame.docs,
             debt: Arc::new(debt),
-            uncertain: frame.replay,
+            uncertain: frame.replay.then(Instant::now),
             failures: 0,
             permit: frame.permit,
         }

@@ -181,7 +181,7 @@ impl Lane {
             let Some((piece, _)) = self.ready.pop_front() else { break };
             bytes += more_bytes;
             docs += more_docs;
-            self.floors.attempt(&piece.debt, piece.uncertain);
+            self.floors.attempt(&piece.debt, piece.uncertain.is_some());
             floors.push(self.floors.of(&piece.debt));
             pieces.push(piece);
         }

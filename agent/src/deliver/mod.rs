@@ -191,6 +191,7 @@ pub fn start(settings: Settings, deps: Deps) -> Result<(FrameSender, Delivery), 
         dead_letters: Arc::new(Mutex::new(dead_letters)),
         cutting: Semaphore::new(1),
         encoding: AtomicU8::new(encoding as u8),
+        late_request: settings.late_request,
     });
     let shared = Arc::new(Mutex::new(Shared { floors: deps.write_index_floors, held: 0 }));
     let (messages, inbox) = mpsc::unbounded_channel();

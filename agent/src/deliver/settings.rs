@@ -113,6 +113,9 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Bound of a whole request.
     pub timeout: Duration,
+    /// How long a request that got no answer may still be at work on the server: after a rollover, uncertain documents
+    /// are looked up only then.
+    pub late_request: Duration,
     /// Pauses between attempts.
     pub backoff: Backoff,
     /// An `http://` endpoint is refused unless true.

@@ -40,6 +40,7 @@ fn settings(url: &str, dir: &tempfile::TempDir) -> Settings {
         in_flight: 4,
         connect_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
+        late_request: Duration::from_millis(5),
         backoff: Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(5) },
         allow_plaintext: true,
         dead_letters: DeadLetterSettings { dir: dir.path().join("dead_letters"), max_bytes: 1 << 20 },

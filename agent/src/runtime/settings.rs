@@ -17,6 +17,8 @@ use crate::pipeline::redact::rules::{JsonNumbers, PanForm, RULES, RuleId, RuleSe
 
 /// Shards beyond this bring nothing that one node's logs need (architecture.md).
 const MAX_SHARDS: usize = 2;
+/// A server that is still at work on a request after this long is not waited for.
+const LATE_REQUEST: Duration = Duration::from_secs(10);
 /// A shard's buffers, compressors and tables.
 const SHARD_BYTES: u64 = 12 * 1024 * 1024;
 
@@ -133,6 +135,7 @@ pub fn delivery(config: &Config) -> deliver::Settings {
         in_flight: output.in_flight as usize,
         connect_timeout: output.connect_timeout,
         timeout: output.timeout,
+        late_request: output.timeout.min(LATE_REQUEST),
         backoff: Backoff { initial: output.backoff.initial, max: output.backoff.max },
         allow_plaintext: output.allow_plaintext,
         dead_letters: deliver::DeadLetterSettings {
