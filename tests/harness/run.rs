@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use crate::{
     agent::Agent,
     client::{Client, Document, unique_stream},
+    fleet::size,
     metrics::Metrics,
     server::{Product, Server},
 };
@@ -161,7 +162,9 @@ impl Run {
     pub fn settle(&mut self) -> Result<Metrics> {
         let mut since: Option<(Instant, f64)> = None;
         let mut last = Metrics::default();
-        let settled = self.agent.wait_metrics("delivery of everything", DEADLINE, |metrics| {
+        // The server indexes more than a MiB a second, whatever else runs.
+        let deadline = DEADLINE + Duration::from_secs(size("FINTAIL_TEST_MIB", 0));
+        let settled = self.agent.wait_metrics("delivery of everything", deadline, |metrics| {
             let quiet = metrics.sum("fintail_source_lag_bytes", &[]) == 0.0
                 && metrics.sum("fintail_source_files", &[]) > 0.0
                 && metrics.balance().in_flight == 0.0;
