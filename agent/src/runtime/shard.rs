@@ -685,6 +685,7 @@ impl Shard {
 
     fn timers(&mut self) {
         let now = now_ns();
+        let records_before = self.parts.records.len();
         for log in self.logs.iter_mut().flatten() {
             // While the file holds more, its next line decides; the clock only speaks where there is none.
             if !log.joiner.as_ref().is_some_and(|j| j.is_due(now, &self.shared.join)) || !log.chain.is_read()
@@ -693,16 +694,10 @@ impl Shard {
             }
             let Some(joiner) = log.joiner.as_mut() else { continue };
             let open_before = joiner.open_bytes() as u64;
-            let records_before = self.parts.records.len();
             joiner.flush_due(log.source, now, &self.shared.join, &mut self.parts);
             self.joined_bytes = (self.joined_bytes + joiner.open_bytes() as u64).saturating_sub(open_before);
-            let events = (self.parts.records.len() - records_before) as u64;
-            if events > 0 {
-                let source = BySource { source: SourceKind::containers };
-                self.shared.ledger.opened(events);
-                self.shared.metrics.events_received.get_or_create(&source).inc_by(events);
-            }
         }
+        self.received((self.parts.records.len() - records_before) as u64, 0);
         self.bound_open_events();
         self.process();
         for (rule, action, count) in self.pipeline.redact.take_counts() {

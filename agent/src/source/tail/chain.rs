@@ -122,7 +122,9 @@ impl Chain {
             return Ok(None);
         }
         let file = fs::open(path)?;
-        if self.generations.iter().any(|g| fs::stat(&file).is_ok_and(|s| s.inode == g.inode)) {
+        // The name may have gone over to a file that is open already since it was looked at.
+        let inode = fs::stat(&file)?.inode;
+        if self.generations.iter().any(|g| g.inode == inode) {
             return Ok(None);
         }
         let id = GenerationId(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed));
